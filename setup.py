@@ -1,0 +1,68 @@
+"""Decides which engine files are compiled, and nothing else; the metadata is in pyproject.toml.
+
+Every module of the engine is a plain ``.py`` file.  A ``.pxd`` of the same name beside it gives Cython the C
+types, and only files with such a twin (and the few ``.pyx`` of ``native/``) are compiled.
+
+``HOCKET_NO_EXTENSIONS=1`` builds a pure wheel.  ``HOCKET_REQUIRE_EXTENSIONS=1`` makes a failed compile an error;
+without it a failure is reported and the package works uncompiled (``hocket.is_compiled()`` tells).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+SOURCE = Path("src")
+
+
+def wanted(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0")
+
+
+def extensions() -> list[Extension]:
+    from Cython.Build import cythonize
+
+    package = SOURCE / "hocket"
+    sources = [p.with_suffix(".py") for p in sorted(package.rglob("*.pxd")) if p.with_suffix(".py").exists()]
+    sources += sorted(package.rglob("*.pyx"))
+    modules = [
+        Extension(
+            ".".join(source.relative_to(SOURCE).with_suffix("").parts),
+            [source.as_posix()],
+            extra_compile_args=["-O3", "-fno-semantic-interposition"],
+        )
+        for source in sources
+    ]
+    modules = cythonize(
+        modules,
+        build_dir=os.path.join("build", f"cython-{sys.version_info.major}.{sys.version_info.minor}"),
+        annotate=wanted("HOCKET_ANNOTATE"),
+        include_path=[str(SOURCE)],
+        compiler_directives={
+            "language_level": 3,
+            "annotation_typing": False,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    )
+    for module in modules:
+        module.optional = not wanted("HOCKET_REQUIRE_EXTENSIONS")  # cythonize() drops the flag
+    return modules
+
+
+def build_list() -> list[Extension]:
+    if wanted("HOCKET_NO_EXTENSIONS"):
+        return []
+    if sys.implementation.name != "cpython":
+        print("hocket: extensions are built for CPython only; installing the pure Python engine", file=sys.stderr)
+        return []
+    return extensions()
+
+
+setup(ext_modules=build_list())
