@@ -65,4 +65,4 @@ def build_list() -> list[Extension]:
     return extensions()
 
 
-setup(ext_modules=build_list())
+setup(ext_modules=build_list(), options={"build_ext": {"parallel": os.cpu_count()}})

@@ -1,0 +1,90 @@
+# make run   builds hocket and runs the demonstration       make test  runs every test on both legs
+# make lint  style, types, layers                           make docs  the documentation, warnings are errors
+# make bench compares loops                                 make dist  sdist, wheel, pure wheel
+# make clean removes everything that make made
+#
+# Another interpreter: make clean, then make PYTHON=/path/to/python3.13 test
+#
+# There are two legs, each with an environment of its own, because a stale extension module would hide an edit of
+# its .py file: .venv has the engine compiled, .venv-pure the same files as they are. Both have hocket installed by
+# copy, never from src. A stamp file in each environment records what is up to date.
+
+PYTHON ?= python3
+COMPILED := .venv
+PURE := .venv-pure
+PYTEST_FLAGS ?= --timeout=120 --durations=5
+BENCH_FLAGS ?=
+
+SOURCES := $(shell find src/hocket -name __pycache__ -prune -o -print) setup.py README.md LICENSE
+PIP := -m pip --disable-pip-version-check --quiet
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: run test test-compiled test-pure bench lint docs dist clean
+
+run: $(COMPILED)/.hocket $(COMPILED)/.examples
+	$(COMPILED)/bin/hocket run --report examples/aggregator.py
+
+test: test-compiled test-pure
+
+test-compiled: $(COMPILED)/.hocket $(COMPILED)/.test
+	HOCKET_TEST_LEG=compiled $(COMPILED)/bin/python -m pytest $(PYTEST_FLAGS)
+
+test-pure: $(PURE)/.hocket $(PURE)/.test
+	HOCKET_TEST_LEG=pure $(PURE)/bin/python -m pytest $(PYTEST_FLAGS)
+
+bench: $(COMPILED)/.hocket $(COMPILED)/.bench
+	$(COMPILED)/bin/python -m bench $(BENCH_FLAGS)
+
+lint: $(COMPILED)/.lint
+	$(COMPILED)/bin/ruff check .
+	$(COMPILED)/bin/ruff format --check .
+	$(COMPILED)/bin/mypy
+	PYTHONPATH=src $(COMPILED)/bin/lint-imports --no-cache
+
+# From the pure leg: signatures and annotations are those of the Python source.
+docs: $(PURE)/.hocket $(PURE)/.docs
+	$(PURE)/bin/python -m sphinx -W --keep-going -E -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+dist: $(COMPILED)/.dist
+	rm -rf dist
+	HOCKET_REQUIRE_EXTENSIONS=1 $(COMPILED)/bin/python -m build --outdir dist .
+	HOCKET_NO_EXTENSIONS=1 $(COMPILED)/bin/python -m build --wheel --outdir dist .
+
+clean:
+	rm -rf $(COMPILED) $(PURE) build dist docs/_build src/*.egg-info \
+	    .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .nox
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments ---------------------------------------------------------------------------------------------------
+
+$(COMPILED)/.ready $(PURE)/.ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "hocket needs Python 3.11 or later, '$(PYTHON)' is not: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+# .venv/.test has the dependency group "test" of pyproject.toml, and so on.
+$(COMPILED)/.%: pyproject.toml $(COMPILED)/.ready
+	$(COMPILED)/bin/python $(PIP) install --group $*
+	@touch $@
+
+$(PURE)/.%: pyproject.toml $(PURE)/.ready
+	$(PURE)/bin/python $(PIP) install --group $*
+	@touch $@
+
+# What lies in build/lib* is copied into the wheel, also what src no longer has: only compiled modules, slow to make,
+# are kept between builds.
+INSTALL = find build/lib* -type f ! -name '*.so' -delete 2>/dev/null; \
+    $(@D)/bin/python $(PIP) install --no-build-isolation --no-deps --force-reinstall .
+
+$(COMPILED)/.hocket: $(SOURCES) pyproject.toml $(COMPILED)/.build
+	HOCKET_REQUIRE_EXTENSIONS=1; export HOCKET_REQUIRE_EXTENSIONS; $(INSTALL)
+	@touch $@
+
+# No Cython here, so that the engine is seen to do without.
+$(PURE)/.hocket: $(SOURCES) pyproject.toml $(PURE)/.pure-build
+	HOCKET_NO_EXTENSIONS=1; export HOCKET_NO_EXTENSIONS; $(INSTALL)
+	@touch $@
