@@ -26,8 +26,10 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     package = SOURCE / "hocket"
-    sources = [p.with_suffix(".py") for p in sorted(package.rglob("*.pxd")) if p.with_suffix(".py").exists()]
-    sources += sorted(package.rglob("*.pyx"))
+    sources = sorted(package.rglob("*.pyx"))
+    # A .py beside a .pyx is its twin for the uncompiled leg.
+    twins = [p.with_suffix(".py") for p in sorted(package.rglob("*.pxd")) if p.with_suffix(".pyx") not in sources]
+    sources += [twin for twin in twins if twin.exists()]
     modules = [
         Extension(
             ".".join(source.relative_to(SOURCE).with_suffix("").parts),

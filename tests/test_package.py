@@ -26,13 +26,13 @@ def fresh(code: str) -> str:
 
 
 def test_is_compiled_tells_the_leg() -> None:
-    """is_compiled() is true exactly when the engine comes from extension modules, and that is the leg we meant to test."""
+    """is_compiled() is true exactly when the engine comes from extension modules; the leg is the one we meant to test."""
     loaded = "pure" if hocket.core.task.__file__.endswith(".py") else "compiled"
     assert ("compiled" if hocket.is_compiled() else "pure") == loaded == os.environ.get("HOCKET_TEST_LEG", loaded)
 
 
 def test_engine_is_compiled_as_a_whole() -> None:
-    """Either every module with a .pxd twin is an extension module, or none is: half an engine would be slow unnoticed."""
+    """Either every module with a .pxd twin is an extension module or none is: half an engine is slow unnoticed."""
     twins = {path.with_suffix("") for path in PACKAGE.rglob("*.pxd") if path.with_suffix(".py").exists()}
     built = {path.with_name(path.name.partition(".")[0]) for path in PACKAGE.rglob("*.so")}
     assert twins, "no .pxd ships"
