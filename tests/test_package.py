@@ -26,7 +26,7 @@ def fresh(code: str) -> str:
 
 
 def test_is_compiled_tells_the_leg() -> None:
-    """is_compiled() is true exactly when the engine comes from extension modules; the leg is the one we meant to test."""
+    """is_compiled() is true exactly when the engine is made of extension modules; the leg is the one meant."""
     loaded = "pure" if hocket.core.task.__file__.endswith(".py") else "compiled"
     assert ("compiled" if hocket.is_compiled() else "pure") == loaded == os.environ.get("HOCKET_TEST_LEG", loaded)
 
