@@ -1,0 +1,61 @@
+"""The C programs of ``bench/native``, compiled when first needed into a cache outside the source tree.
+
+The cache is ``$HOCKET_BENCH_CACHE``, else ``hocket-bench`` under ``$XDG_CACHE_HOME`` or ``~/.cache``. A program's file
+name carries a digest of its source and of how it was compiled, so an edited source is compiled again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+NATIVE = Path(__file__).parent / "native"
+FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
+
+
+class ToolchainError(Exception):
+    """A C program cannot be built here; the message says why and what would help."""
+
+
+def cache_directory() -> Path:
+    chosen = os.environ.get("HOCKET_BENCH_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hocket-bench"
+
+
+def compiler() -> str:
+    wanted = os.environ.get("CC") or "cc"
+    found = shutil.which(wanted)
+    if found is None:
+        raise ToolchainError(
+            f"the network cases need a C compiler, and there is no {wanted!r}: install one (Debian: apt install gcc)"
+            " or name yours in CC"
+        )
+    return found
+
+
+def program(name: str) -> Path:
+    """The executable made from ``bench/native/NAME.c``.
+
+    :raises ToolchainError: without a compiler, on a system without epoll, or with the compiler's messages if it fails.
+    """
+    if platform.system() != "Linux":
+        raise ToolchainError(f"the network cases need Linux (epoll); this is {platform.system()}")
+    source = NATIVE / f"{name}.c"
+    cc = compiler()
+    digest = hashlib.sha256("\0".join((cc, platform.machine(), *FLAGS)).encode() + source.read_bytes()).hexdigest()
+    built = cache_directory() / f"{name}-{digest[:16]}"
+    if built.exists():
+        return built
+    built.parent.mkdir(parents=True, exist_ok=True)
+    partial = built.with_name(f"{built.name}.{os.getpid()}.tmp")
+    result = subprocess.run([cc, *FLAGS, "-o", partial, source], capture_output=True, text=True)
+    if result.returncode != 0:
+        raise ToolchainError(f"{cc} could not compile {source}:\n{result.stderr.strip()}")
+    partial.replace(built)  # atomic: another run at the same time sees all of it or nothing
+    return built
