@@ -1,0 +1,1 @@
+"""The parts of ``examples/aggregator.py``: a service to fetch from, three ways to fetch, and what is printed."""
