@@ -16,7 +16,7 @@ PYTEST_FLAGS ?= --timeout=120 --durations=5
 BENCH_FLAGS ?=
 
 SOURCES := $(shell find src/hocket -name __pycache__ -prune -o -print) setup.py README.md LICENSE
-PIP := -m pip --disable-pip-version-check --quiet
+PIP := -m pip --disable-pip-version-check --quiet --quiet
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -62,17 +62,20 @@ clean:
 $(COMPILED)/.ready $(PURE)/.ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "hocket needs Python 3.11 or later, '$(PYTHON)' is not: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python $(PIP) install --upgrade 'pip>=25.1'
+	@echo "$(@D): new environment"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 
 # .venv/.test has the dependency group "test" of pyproject.toml, and so on.
 $(COMPILED)/.%: pyproject.toml $(COMPILED)/.ready
-	$(COMPILED)/bin/python $(PIP) install --group $*
+	@echo "$(@D): packages of the group '$*'"
+	@$(COMPILED)/bin/python $(PIP) install --group $*
 	@touch $@
 
 $(PURE)/.%: pyproject.toml $(PURE)/.ready
-	$(PURE)/bin/python $(PIP) install --group $*
+	@echo "$(@D): packages of the group '$*'"
+	@$(PURE)/bin/python $(PIP) install --group $*
 	@touch $@
 
 # What lies in build/lib* is copied into the wheel, also what src no longer has: only compiled modules, slow to make,
@@ -81,10 +84,12 @@ INSTALL = find build/lib* -type f ! -name '*.so' -delete 2>/dev/null; \
     $(@D)/bin/python $(PIP) install --no-build-isolation --no-deps --force-reinstall .
 
 $(COMPILED)/.hocket: $(SOURCES) pyproject.toml $(COMPILED)/.build
-	HOCKET_REQUIRE_EXTENSIONS=1; export HOCKET_REQUIRE_EXTENSIONS; $(INSTALL)
+	@echo "$(@D): building hocket, engine compiled (takes a minute or two the first time)"
+	@HOCKET_REQUIRE_EXTENSIONS=1; export HOCKET_REQUIRE_EXTENSIONS; $(INSTALL)
 	@touch $@
 
 # No Cython here, so that the engine is seen to do without.
 $(PURE)/.hocket: $(SOURCES) pyproject.toml $(PURE)/.pure-build
-	HOCKET_NO_EXTENSIONS=1; export HOCKET_NO_EXTENSIONS; $(INSTALL)
+	@echo "$(@D): installing hocket, engine as plain Python"
+	@HOCKET_NO_EXTENSIONS=1; export HOCKET_NO_EXTENSIONS; $(INSTALL)
 	@touch $@
