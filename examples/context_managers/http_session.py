@@ -4,7 +4,7 @@ Both pages come from this machine; give two URLs to fetch others.
 
 Output::
 
-    Fetched 41 and 41 bytes
+    Fetched 40 and 40 bytes
     session closed: True
 """
 

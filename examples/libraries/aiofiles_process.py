@@ -16,7 +16,7 @@ import aiofiles
 
 
 async def read_file(filename):
-    async with aiofiles.open(filename, mode="r") as f:
+    async with aiofiles.open(filename, mode="r") as f:  # noqa: UP015
         contents = await f.read()
     return contents
 

@@ -4,9 +4,9 @@ The pages come from this machine; give URLs as arguments to fetch others.
 
 Output::
 
-    http://127.0.0.1:~1/example.com: 200 (41 bytes)
-    http://127.0.0.1:~1/example.org: 200 (41 bytes)
-    http://127.0.0.1:~1/example.net: 200 (41 bytes)
+    http://127.0.0.1:~1/example.com: 200 (40 bytes)
+    http://127.0.0.1:~1/example.org: 200 (40 bytes)
+    http://127.0.0.1:~1/example.net: 200 (40 bytes)
     three pages of 0.1 s each: ~0.10 s
 """
 

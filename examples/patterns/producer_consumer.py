@@ -1,14 +1,17 @@
 """Pattern 4: a producer and a consumer with a queue between them; the slower one sets the pace.
 
-Output::
+Items are consumed in the order in which they were produced.  The consumer takes exactly twice as long as the producer,
+so some lines of the two come at the same moment, and chance decides which is printed first.
+
+Output, in an order that varies::
 
     Produced: 0
     Produced: 1
-    Consumed: 0
     Produced: 2
+    Consumed: 0
     Produced: 3
-    Consumed: 1
     Produced: 4
+    Consumed: 1
     Consumed: 2
     Consumed: 3
     Consumed: 4
@@ -20,7 +23,7 @@ from asyncio import Queue
 
 async def producer(queue, n):
     for i in range(n):
-        await asyncio.sleep(0.04)
+        await asyncio.sleep(0.02)
         await queue.put(i)
         print(f"Produced: {i}")
     await queue.put(None)  # Sentinel value
@@ -31,8 +34,7 @@ async def consumer(queue):
         item = await queue.get()
         if item is None:
             break
-        # A little less than two items' time: at exactly two, chance would order the lines.
-        await asyncio.sleep(0.07)
+        await asyncio.sleep(0.04)
         print(f"Consumed: {item}")
 
 

@@ -33,7 +33,7 @@ async def retry_operation(max_attempts=3):
 
 
 if __name__ == "__main__":
-    random.seed(int(sys.argv[2]) if sys.argv[1:2] == ["--seed"] else 4)
+    random.seed(int(sys.argv[2]) if sys.argv[1:2] == ["--seed"] else 11)
     try:
         print(asyncio.run(retry_operation()))
     except Exception as error:
