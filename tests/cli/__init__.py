@@ -1,0 +1,1 @@
+"""Tests of the ``hocket`` command, as a user types it."""

@@ -1,0 +1,66 @@
+"""A directory for the programs of a test, run there once under ``python`` and once under ``hocket run``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import hocket
+
+PACKAGE_PARENT = str(Path(hocket.__file__).resolve().parents[1])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: everything that its caller can see of it."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Workplace:
+    """A directory with the programs of one test, and the two ways to run them there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("HOCKET_", "PYTHON", "COLUMNS"))
+        }
+        # Absolute, so that both runs find the same hocket whatever their working directory is.
+        self.environment["PYTHONPATH"] = PACKAGE_PARENT
+
+    def write(self, name: str, source: str) -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(source))
+        return path
+
+    def python(self, *arguments: str, stdin: str = "", flags: tuple[str, ...] = (), **environment: str) -> Ended:
+        """Run ``python`` with `flags` (of the interpreter) and `arguments`."""
+        done = subprocess.run(
+            [sys.executable, *flags, *arguments],
+            cwd=self.directory,
+            env=self.environment | environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def hocket(self, *arguments: str, stdin: str = "", flags: tuple[str, ...] = (), **environment: str) -> Ended:
+        """Run the ``hocket`` command with `arguments`."""
+        return self.python("-m", "hocket", *arguments, stdin=stdin, flags=flags, **environment)
+
+
+def refused(ended: Ended) -> str:
+    """Check that a command ended as one that could not be done, and return the line that says why."""
+    assert (ended.code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("hocket: ")
+    return line.removeprefix("hocket: ")
