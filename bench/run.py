@@ -118,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UnknownCase, UnknownLoop, ToolchainError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nbench: interrupted", file=sys.stderr)
+        return 130
     if options.json is not None:
         report = {
             "schema": 1,

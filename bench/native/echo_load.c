@@ -37,7 +37,8 @@ struct client {
     int wants_write;
     uint32_t offset; /* where in the pattern the request in flight starts */
     size_t sent, received;
-    uint64_t started; /* ns */
+    uint64_t started;  /* ns */
+    uint64_t answered; /* requests, in the measured time */
 };
 
 struct clocks {
@@ -238,6 +239,7 @@ int main(int argc, char **argv) {
                 latencies[bucket_of(took)]++;
                 longest = took > longest ? took : longest;
                 answered++;
+                c->answered++;
             }
             start_request(epoll, c);
         }
@@ -253,15 +255,20 @@ int main(int argc, char **argv) {
     if (answered == 0)
         die("no request was answered in the measured time");
 
+    uint64_t least = answered;
+    for (int i = 0; i < count; i++)
+        least = clients[i].answered < least ? clients[i].answered : least;
+
     double cpu = (double)(end.cpu - begin.cpu) / 1e3 / (double)answered;
     double ticks = (double)(end.user - begin.user + end.system - begin.system);
     double user = ticks > 0 ? cpu * (double)(end.user - begin.user) / ticks : 0.0;
     double seconds = (double)(end.wall - begin.wall) / 1e9;
     printf("{\"requests\": %llu, \"seconds\": %.6f, \"requests_per_s\": %.3f, \"cpu_us\": %.4f, \"user_us\": %.4f, "
            "\"system_us\": %.4f, \"server_busy\": %.4f, \"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f, "
-           "\"max_us\": %.3f}\n",
+           "\"max_us\": %.3f, \"least_share\": %.4f}\n",
            (unsigned long long)answered, seconds, (double)answered / seconds, cpu, user, cpu - user,
            (double)(end.cpu - begin.cpu) / (double)(end.wall - begin.wall), percentile_us(answered, 0.5),
-           percentile_us(answered, 0.99), percentile_us(answered, 0.999), (double)longest / 1e3);
+           percentile_us(answered, 0.99), percentile_us(answered, 0.999), (double)longest / 1e3,
+           (double)least * count / (double)answered);
     return 0;
 }
