@@ -12,7 +12,7 @@
 PYTHON ?= python3
 COMPILED := .venv
 PURE := .venv-pure
-PYTEST_FLAGS ?= --timeout=120 --durations=5
+PYTEST_FLAGS ?= --timeout=600 --durations=8
 BENCH_FLAGS ?=
 
 SOURCES := $(shell find src/hocket -name __pycache__ -prune -o -print) setup.py README.md LICENSE
