@@ -1,0 +1,1 @@
+"""Real programs and libraries on hocket's loop, against real servers, clients and processes."""
