@@ -1,0 +1,35 @@
+"""Holds many connections to an echo server at once and checks every answer.  Knows nothing of hocket: plain asyncio."""
+
+import asyncio
+import json
+import sys
+
+
+async def main(port: int, count: int) -> None:
+    opening = asyncio.Semaphore(500)
+    all_open = asyncio.Event()
+    opened = 0
+
+    async def client(number: int) -> bool:
+        nonlocal opened
+        async with opening:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        opened += 1
+        if opened == count:
+            all_open.set()
+        await all_open.wait()
+        correct = True
+        for round_ in range(3):
+            message = f"{number}/{round_}:".encode() * (1 + (number + round_) % 150)
+            writer.write(message)
+            correct = correct and await reader.readexactly(len(message)) == message
+        writer.close()
+        await writer.wait_closed()
+        return correct
+
+    answers = await asyncio.gather(*map(client, range(count)))
+    print(json.dumps({"correct": sum(answers)}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*map(int, sys.argv[1:])))
