@@ -6,6 +6,7 @@ Output::
 
 Standard error::
 
+    ...
     ...Executing <Task ...main()...> took ~0.15 seconds
     ...
 """

@@ -16,7 +16,7 @@ import aiofiles
 
 
 async def read_file(filename):
-    async with aiofiles.open(filename, mode="r") as f:  # noqa: UP015
+    async with aiofiles.open(filename, mode="r") as f:
         contents = await f.read()
     return contents
 

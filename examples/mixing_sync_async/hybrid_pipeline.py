@@ -13,6 +13,7 @@ Output::
 """
 
 import asyncio
+import multiprocessing
 import os
 import threading
 import time
@@ -50,7 +51,8 @@ async def ticker(ticks):
 async def main():
     ticks = []
     ticking = asyncio.create_task(ticker(ticks))
-    with ProcessPoolExecutor(max_workers=2) as processes:
+    # spawn, because a process that has threads should not be forked
+    with ProcessPoolExecutor(max_workers=2, mp_context=multiprocessing.get_context("spawn")) as processes:
         results = await asyncio.gather(*(pipeline(number, processes) for number in range(3)))
     ticking.cancel()
     print(f"fetched (async), parsed (thread), computed (process): {len(results)} documents")

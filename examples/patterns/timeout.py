@@ -19,7 +19,7 @@ async def main():
     start = time.perf_counter()
     try:
         await asyncio.wait_for(slow_operation(), timeout=0.3)
-    except asyncio.TimeoutError:  # noqa: UP041 (the builtin TimeoutError since Python 3.11)
+    except asyncio.TimeoutError:  # the builtin TimeoutError since Python 3.11
         print("Operation timed out!")
     print("waited for the limit, not for the operation:", 0.25 < time.perf_counter() - start < 5)
 

@@ -32,6 +32,13 @@ def cpu_bound_parallel(pool):
     return pool.map(compute, range(4))
 
 
+def nested_function():
+    def compute():
+        return sum(i * i for i in range(500_000))
+
+    return compute
+
+
 def can_be_sent(function):
     try:
         pickle.dumps(function)
@@ -56,9 +63,4 @@ if __name__ == "__main__":
         results = cpu_bound_parallel(pool)
         same = "the same" if results == expected else "other"
         print(f"processes: {same} {len(results)} results, {time.perf_counter() - start:.2f} s")
-
-    def nested():
-        return compute()
-
-    nested.__qualname__ = "main.<locals>.nested"  # what a function inside a function is called
-    print("a nested function cannot be sent to a process:", not can_be_sent(nested))
+    print("a nested function cannot be sent to a process:", not can_be_sent(nested_function()))

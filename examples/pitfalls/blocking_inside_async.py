@@ -8,6 +8,7 @@ Output::
 """
 
 import asyncio
+import itertools
 import time
 
 
@@ -24,7 +25,7 @@ async def longest_gap(work):
     await work()
     await asyncio.sleep(0.05)
     task.cancel()
-    return max(later - earlier for earlier, later in zip(beats, beats[1:], strict=False))
+    return max(later - earlier for earlier, later in itertools.pairwise(beats))
 
 
 async def incorrect():

@@ -1,0 +1,1 @@
+"""Every file under examples/, run as a reader would run it."""

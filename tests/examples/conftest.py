@@ -1,0 +1,79 @@
+"""Runs examples as users do: ``python -m hocket run examples/…``, each in a process of its own, once a session."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from tests.examples.documented import EXAMPLES
+
+LIMIT = 60  # seconds that one example may take; they take well under two
+
+# HOCKET_EXAMPLES_ON=python runs the same examples on stock asyncio, to tell whose fault a failure is.
+COMMAND = (
+    (sys.executable,) if os.environ.get("HOCKET_EXAMPLES_ON") == "python" else (sys.executable, "-m", "hocket", "run")
+)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The test's environment with ``variables``, and without what would change how an example runs or prints."""
+    ignored = (
+        "PYTHONASYNCIODEBUG",
+        "PYTHONWARNINGS",
+        "PYTHONDEVMODE",
+        "PYTHONUNBUFFERED",
+        "COLUMNS",
+        "NO_COLOR",
+        "TERM",
+    )
+    kept = {name: value for name, value in os.environ.items() if name not in ignored}
+    return {**kept, "PYTHONIOENCODING": "utf-8", **variables}
+
+
+def run(name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, str(EXAMPLES / name), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=LIMIT,
+        env=environment(**variables),
+    )
+
+
+class Result:
+    """What an example did: exit code, text, and the numbers in it."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
+        self.code = process.returncode
+        self.out = process.stdout
+        self.err = process.stderr
+
+    def number(self, before: str, after: str = "") -> float:
+        """The number that stands between two texts; the test fails with the whole output if there is none."""
+        found = re.search(rf"{re.escape(before)}(\d+(?:\.\d+)?){re.escape(after)}", self.out)
+        assert found is not None, f"no number after {before!r} in:\n{self.out}{self.err}"
+        return float(found.group(1))
+
+
+@cache
+def run_once(name: str) -> Result:
+    return Result(run(name))
+
+
+@pytest.fixture(scope="session")
+def example() -> Callable[[str], Result]:
+    """Run an example without arguments, once for all tests that look at it."""
+    return run_once
+
+
+@pytest.fixture(scope="session")
+def run_example() -> Callable[..., Result]:
+    """Run an example with arguments, anew each time."""
+    return lambda name, *arguments, **variables: Result(run(name, *arguments, **variables))
