@@ -156,7 +156,7 @@ def test_worker_process(workplace: Workplace) -> None:
         ("app:generator", "but an async generator"),
         ("app:VALUE", "but an object of type int"),
         ("app:demanding", "missing a required argument: 'port'"),
-        ("app:keyword", "missing a required argument: 'host'"),
+        ("app:keyword", "argument: 'host'"),
     ],
 )
 def test_function_that_cannot_be_run(target: str, reason: str, workplace: Workplace) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+
+from hocket.cli import startup
 
 from .workplace import Ended, Workplace, refused
 
@@ -163,3 +168,13 @@ def test_interpreter_flags_that_would_disable_hocket(flag: str, workplace: Workp
         "-c", f"{start}\nfrom hocket.cli.main import main; sys.exit(main())", "run", "program.py", flags=(flag,)
     )
     assert f"python {flag}" in refused(ended)
+
+
+def test_program_does_not_start_without_hocket(workplace: Workplace) -> None:
+    """If hocket cannot be installed in the program's interpreter, the program does not run on another loop instead."""
+    workplace.write("program.py", "print('never')")
+    hook = str(Path(startup.__file__).parent)
+    options = {"hook": hook, "python_path": None, "package_parent": str(workplace.directory), "report": False}
+    ended = workplace.python("program.py", PYTHONPATH=hook, **{startup.VARIABLE: json.dumps(options)})
+    assert (ended.code, ended.stdout) == (1, "")
+    assert ended.stderr.endswith(f"there is no hocket in {workplace.directory}\n")

@@ -102,7 +102,7 @@ def show(error: BaseException) -> NoReturn:
     def excepthook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
         hook(kind, value.with_traceback(traceback), traceback)
 
-    sys.excepthook = excepthook  # type: ignore[assignment]
+    sys.excepthook = excepthook
     raise error
 
 

@@ -45,7 +45,6 @@ def main(arguments: Sequence[str]) -> int:
     check_driver(options.driver or os.environ.get("HOCKET_DRIVER"))
     command = [sys.executable, *interpreter_flags(), *target.python_arguments(program)]
     environment = program_environment(driver=options.driver, debug=options.debug, report=options.report)
-    sys.stdout.flush()
     if sys.platform == "win32":  # exec there starts a second process and lets the shell go on at once
         return subprocess.call(command, env=environment)
     os.execve(command[0], command, environment)
