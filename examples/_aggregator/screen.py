@@ -81,12 +81,14 @@ def progress_line(run: Run, elapsed: float) -> str:
 @asynccontextmanager
 async def progress(screen: Screen, run: Run) -> AsyncIterator[None]:
     """Show how ``run`` comes along while the block runs."""
-    watcher = asyncio.create_task(_watch(screen, run), name="progress")
     try:
-        yield
+        async with asyncio.TaskGroup() as group:  # if nobody reads any more, the work ends too
+            watcher = group.create_task(_watch(screen, run), name="progress")
+            yield
+            watcher.cancel()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     finally:
-        watcher.cancel()
-        await asyncio.gather(watcher, return_exceptions=True)
         if screen.live:
             screen.out.write("\r\x1b[2K")
 
