@@ -32,7 +32,7 @@ async def pages(*names):
         return
     app = web.Application()
     app.router.add_get("/{name}", page)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -23,8 +23,8 @@ async def main():
         print(f"status {response.status_code}, client closed: {client.is_closed}")
 
         try:
-            async with asyncio.timeout(0.02):  # shorter than the page takes
-                async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient() as client:
+                async with asyncio.timeout(0.05):  # shorter than the page takes
                     await client.get(url)
         except TimeoutError:
             print("timed out, client closed:", client.is_closed)
