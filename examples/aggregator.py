@@ -101,12 +101,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=at_least(1), default=40, help="requests in flight at once (default 40)")
     parser.add_argument("--timeout", type=seconds, help="seconds for each request (default 1; 10 with a file)")
     parser.add_argument("--retries", type=at_least(0), default=2, help="further attempts after a failure (default 2)")
-    parser.add_argument("--resources", type=at_least(1), default=300, help="demonstration: how many (default 300)")
-    parser.add_argument("--sample", type=at_least(1), default=40, help="demonstration: how many one by one (40)")
-    parser.add_argument("--seed", type=int, default=32, help="demonstration: how the service behaves")
-    parser.add_argument("--rows", type=at_least(1), default=12, help="rows in a timeline (default 12)")
-    parser.add_argument("--width", type=at_least(60), help="columns to draw in (default: the terminal's)")
-    parser.add_argument("--ascii", action="store_true", help="draw with plain characters")
+    demonstration = parser.add_argument_group("demonstration")
+    demonstration.add_argument("--resources", type=at_least(1), default=300, help="how many (default 300)")
+    demonstration.add_argument("--sample", type=at_least(1), default=40, help="how many one by one (40)")
+    demonstration.add_argument("--seed", type=int, default=32, help="how the service behaves")
+    drawing = parser.add_argument_group("drawing")
+    drawing.add_argument("--rows", type=at_least(1), default=12, help="rows in a timeline (default 12)")
+    drawing.add_argument("--width", type=at_least(60), help="columns to draw in (default: the terminal's)")
+    drawing.add_argument("--ascii", action="store_true", help="draw with plain characters")
     options = parser.parse_args(argv)
     options.timeout = options.timeout or (10.0 if options.file else 1.0)
     try:
@@ -135,7 +137,7 @@ async def demonstrate(screen: Screen, options: argparse.Namespace) -> None:
         loop = type(asyncio.get_running_loop())
         screen.say(f"The loop is {loop.__module__}.{loop.__name__}.")
         screen.say(f"{count} resources to fetch from {base}, a service in another process.")
-        screen.say("It answers in 90 ms or so; some answers take a second, some are errors, a few never come.")
+        screen.prose("It answers in 90 ms or so; some answers take a second, some are errors, a few never come.")
 
         runs = []
         for title, name, wanted in (
@@ -161,26 +163,27 @@ async def demonstrate(screen: Screen, options: argparse.Namespace) -> None:
     screen.say()
     for line in table(screen, runs):
         screen.say(line)
-    screen.say("  Latency: from the first request for a resource to its answer, of those that arrived.")
+    screen.say("  Latency: from a resource's first request to its answer, if it arrived.")
     screen.say()
     # The concurrent runs in full; of the sequential one, its beginning.
     span = max(run.total for run in runs[1:])
-    screen.say(f"When was each request waiting?  The same {span:.1f} s for all three; a row is one resource.")
-    screen.say(legend(screen))
+    screen.prose(f"When was each request waiting?  The same {span:.1f} s for all three; a row is one resource.")
+    for line in legend(screen):
+        screen.say(line)
     for run in runs:
         screen.say()
         for line in timeline(screen, run, rows=options.rows, span=span, name=last_part, label=9, first=run is runs[0]):
             screen.say(line)
     screen.say()
-    for line in findings(*runs, capacity=CAPACITY, limit=limit):
-        screen.say(line)
+    for paragraph in findings(*runs, capacity=CAPACITY, limit=limit):
+        screen.prose(paragraph)
 
 
 async def fetch_file(screen: Screen, options: argparse.Namespace) -> None:
     """Fetch the URLs of a file, bounded, and say how it went."""
     urls = options.urls
     run = Run("bounded", len(urls), len(urls))
-    screen.say(
+    screen.prose(
         f"{len(urls)} URLs from {options.file}: at most {options.limit} in flight, "
         f"{options.timeout:g} s for each request, up to {options.retries} retries"
     )
@@ -193,7 +196,8 @@ async def fetch_file(screen: Screen, options: argparse.Namespace) -> None:
         screen.say(line)
     screen.say(f"  {sum(fetch.size for fetch in run.succeeded()):,} bytes in all")
     screen.say()
-    screen.say(legend(screen))
+    for line in legend(screen):
+        screen.say(line)
     for line in timeline(screen, run, rows=max(options.rows, 20), span=run.total):
         screen.say(line)
     if run.failed():

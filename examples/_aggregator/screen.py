@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ class Screen:
 
     def say(self, line: str = "") -> None:
         print(line, file=self.out, flush=True)
+
+    def prose(self, text: str) -> None:
+        """Say sentences, broken into lines that fit."""
+        self.say(textwrap.fill(text, min(self.width, 110)))
 
     def paint(self, text: str, colour: str) -> str:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.colour and text else text

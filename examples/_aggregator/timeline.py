@@ -161,7 +161,8 @@ def timeline(
     return lines
 
 
-def legend(screen: Screen) -> str:
+def legend(screen: Screen) -> list[str]:
+    """What the glyphs mean, on one line or, on a narrow screen, on two."""
     g = screen.glyphs
     meanings = (
         (screen.paint(g.queued, "dim"), "waits for its turn"),
@@ -169,4 +170,6 @@ def legend(screen: Screen) -> str:
         (screen.paint(g.bad + g.cross, "red"), "request that fails"),
         (screen.paint(g.backoff, "yellow"), "pause before a retry"),
     )
-    return "  " + "   ".join(f"{glyph} {meaning}" for glyph, meaning in meanings)
+    entries = [f"{glyph} {meaning}" for glyph, meaning in meanings]
+    per_line = len(entries) if screen.width >= 96 else 2
+    return ["  " + "   ".join(entries[i : i + per_line]) for i in range(0, len(entries), per_line)]

@@ -1,4 +1,4 @@
-"""Three tasks of 0.3 s drawn as they ran: in sequence, concurrently, and in parallel processes.
+"""Three tasks of 0.2 s drawn as they ran: in sequence, concurrently, and in parallel processes.
 
 Waiting in sequence takes the sum; concurrent and parallel waits take the longest one.  The start of the processes is
 not counted.
@@ -9,24 +9,24 @@ Output::
       Task A: |##########                    |
       Task B: |          ##########          |
       Task C: |                    ##########|
-      Total: ~0.90 s
+      Total: ~0.60 s
     Concurrent (Async/await):
       Task A: |##########                    |
       Task B: |##########                    |
       Task C: |##########                    |
-      Total: ~0.30 s
+      Total: ~0.20 s
     Parallel (Multiprocessing):
       Task A: |##########                    |
       Task B: |##########                    |
       Task C: |##########                    |
-      Total: ~0.30 s
+      Total: ~0.20 s
 """
 
 import asyncio
 import multiprocessing
 import time
 
-SECONDS = 0.3
+SECONDS = 0.2
 NAMES = "ABC"
 
 

@@ -2,7 +2,7 @@
 
 Output::
 
-    incorrect, time.sleep(): the heartbeat stopped for ~0.30 s
+    incorrect, time.sleep(): the heartbeat stopped for ~0.20 s
     correct, asyncio.sleep(): the heartbeat stopped for ~0.02 s
     correct, to_thread(time.sleep): the heartbeat stopped for ~0.02 s
 """
@@ -29,15 +29,15 @@ async def longest_gap(work):
 
 
 async def incorrect():
-    time.sleep(0.3)
+    time.sleep(0.2)
 
 
 async def correct():
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.2)
 
 
 async def also_correct():
-    await asyncio.to_thread(time.sleep, 0.3)
+    await asyncio.to_thread(time.sleep, 0.2)
 
 
 async def main():
