@@ -80,14 +80,14 @@ def findings(sequential: Run, at_once: Run, bounded: Run, *, capacity: int, limi
     refused = len(at_once.failed("5xx"))
     if at_once.most_in_flight > capacity and refused > len(bounded.failed("5xx")):
         lines += [
-            f"But the service takes {capacity} requests at once, not {at_once.most_in_flight}. It turned the others away, "
-            f"and since nothing was tried again, {len(at_once.failed())} resources are missing.",
+            f"But the service takes {capacity} requests at once, not {at_once.most_in_flight}. "
+            f"It turned the others away, and since nothing was tried again, {len(at_once.failed())} resources are missing.",
         ]
     others = f"; the other {len(bounded.failed())} failed on every try" if bounded.failed() else ""
     lines += [
         f"Bounded to {limit} in flight, with a timeout and retries, {len(bounded.succeeded())} of {bounded.wanted} "
         f"arrived in {bounded.total:.1f} s{others}.",
-        f"A semaphore bounds requests, not tasks: {bounded.most_tasks} tasks were alive, most of them waiting for a turn.",
+        f"A semaphore bounds requests, not tasks: {bounded.most_tasks} tasks were alive, most waiting for a turn.",
     ]
     return lines
 
