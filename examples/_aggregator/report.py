@@ -77,11 +77,12 @@ def findings(sequential: Run, at_once: Run, bounded: Run, *, capacity: int, limi
         f"One after another, {sequential.of} resources would take about {estimate:.0f} s: the sum of all waits.",
         f"All at once took {at_once.total:.1f} s: the waits overlap, and the total is the longest of them.",
     ]
+    missing = len(at_once.failed())
     refused = len(at_once.failed("5xx"))
     if at_once.most_in_flight > capacity and refused > len(bounded.failed("5xx")):
         lines += [
             f"But the service takes {capacity} requests at once, not {at_once.most_in_flight}. "
-            f"It turned the others away, and since nothing was tried again, {len(at_once.failed())} resources are missing.",
+            f"It turned the others away, and since nothing was tried again, {missing} resources are missing.",
         ]
     others = f"; the other {len(bounded.failed())} failed on every try" if bounded.failed() else ""
     lines += [
