@@ -113,9 +113,9 @@ def axis(screen: Screen, cells: int, span: float) -> tuple[str, str]:
 
 
 def full_name(url: str) -> str:
-    """What a row is called when many hosts are asked: host and path."""
+    """What a row is called when many hosts are asked: host, path and query."""
     parts = urlsplit(url)
-    return f"{parts.netloc}{parts.path.rstrip('/')}"
+    return f"{parts.netloc}{parts.path.rstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
 
 def last_part(url: str) -> str:
@@ -124,7 +124,8 @@ def last_part(url: str) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 2] + ".."
+    """``text`` in ``width`` characters: the beginning and the end, which tell rows apart."""
+    return text if len(text) <= width else f"{text[: width - 9]}..{text[-7:]}"
 
 
 def timeline(
@@ -148,7 +149,10 @@ def timeline(
     else:
         fetches = choose(run, rows)
     names, ticks = axis(screen, cells, span)
-    more = f", which goes on until {run.total:.1f} s" if run.total > span * 1.01 else ""
+    if run.total > span * 1.01:
+        more = f", which goes on until {run.total:.1f} s"
+    else:
+        more = f", {len(fetches)} of {run.wanted}" if len(fetches) < run.wanted else ""
     lines = [f"  {screen.paint(run.name, 'bold')}{more}", f"  {'':{label}} {names}", f"  {'':{label}} {ticks}"]
     for fetch in fetches:
         tries = len(fetch.attempts)
