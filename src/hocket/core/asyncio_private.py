@@ -1,0 +1,224 @@
+"""Every private part of asyncio that hocket relies on, in one place.
+
+asyncio is the contract, and most of it is public.  What is listed here is not, and may change with any Python version:
+``tests/unit/test_asyncio_private.py`` checks each of these names and behaviours on the Python at hand, so that a
+change shows there first and not in a user's service.  The engine uses these names only from here.  (The hooks that
+`asyncio.SelectorEventLoop` calls on itself, and that `hocket.loop.EventLoop` overrides, are listed in `LOOP_HOOKS`.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import weakref
+from asyncio import (
+    base_events,
+    base_futures,
+    base_tasks,
+    constants,
+    coroutines,
+    events,
+    format_helpers,
+    futures,
+    log,
+    tasks,
+    trsock,
+    unix_events,
+)
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from traceback import StackSummary
+
+#: What the loop that we inherit from calls on itself, and `EventLoop` answers.
+LOOP_HOOKS = (
+    "_run_once",
+    "_check_closed",
+    "_check_thread",
+    "_add_reader",
+    "_remove_reader",
+    "_add_writer",
+    "_remove_writer",
+    "_add_callback",
+    "_add_callback_signalsafe",
+    "_call_soon",
+    "_timer_handle_cancelled",
+    "_make_socket_transport",
+    "_make_ssl_transport",
+    "_accept_connection",
+    "_start_serving",
+    "_ensure_fd_no_transport",
+    "_make_self_pipe",
+    "_close_self_pipe",
+    "_write_to_self",
+    "_process_self_data",
+    "_sendfile_native",
+)
+
+# -- Limits and constants
+
+LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
+ACCEPT_RETRY_DELAY: float = constants.ACCEPT_RETRY_DELAY
+DEBUG_STACK_DEPTH: int = constants.DEBUG_STACK_DEPTH
+SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
+MAXIMUM_POLL_TIMEOUT: float = base_events.MAXIMUM_SELECT_TIMEOUT
+logger = log.logger
+TransportSocket = trsock.TransportSocket
+
+# -- How asyncio names things in logs and reprs
+
+future_repr_info: Callable[[Any], list[str]] = base_futures._future_repr_info
+task_repr_info: Callable[[Any], list[str]] = base_tasks._task_repr_info
+task_get_stack: Callable[[Any, int | None], list[Any]] = base_tasks._task_get_stack
+task_print_stack: Callable[[Any, int | None, Any], None] = base_tasks._task_print_stack
+iscoroutine: Callable[[object], bool] = coroutines.iscoroutine
+get_future_loop: Callable[[Any], Any] = futures._get_loop
+iscoroutinefunction: Callable[[object], bool] = getattr(
+    coroutines, "_iscoroutinefunction", coroutines.iscoroutinefunction
+)
+format_handle: Callable[[Any], str] = base_events._format_handle
+set_running_loop: Callable[[Any], None] = events._set_running_loop
+set_nodelay: Callable[[Any], None] = base_events._set_nodelay
+
+
+def get_loop_for_future() -> Any:
+    """The loop of a future or task that was given none: as asyncio's own classes choose it on this Python."""
+    if sys.version_info < (3, 12):
+        return events._get_event_loop()  # type: ignore[attr-defined]
+    return events.get_event_loop()
+
+
+def format_callback(callback: object, args: tuple[Any, ...] | None, debug: bool) -> str:
+    """A callback and where it is defined, for log messages; arguments only in debug mode, as of Python 3.13."""
+    if sys.version_info < (3, 13):
+        return format_helpers._format_callback_source(callback, args)  # type: ignore[call-arg]
+    return format_helpers._format_callback_source(callback, args, debug=debug)
+
+
+def creation_stack(depth: int = 1) -> StackSummary:
+    """Where an object is being created, for the debug mode: the caller's stack without frames of hocket's own."""
+    frame = sys._getframe(depth)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("hocket."):
+        frame = frame.f_back
+    return format_helpers.extract_stack(frame)
+
+
+# -- Who makes tasks, and who awaits whom
+
+_FACTORY_TAKES_OPTIONS = any(
+    parameter.kind is parameter.VAR_KEYWORD
+    for parameter in inspect.signature(base_events.BaseEventLoop.create_task).parameters.values()
+)
+
+
+def call_task_factory(
+    factory: Callable[..., Any], loop: Any, coro: Any, name: object, context: Any, options: dict[str, Any]
+) -> Any:
+    """Have a user's task factory make a task, with the arguments that this Python's asyncio gives it."""
+    if context is not None:
+        options["context"] = context
+    if _FACTORY_TAKES_OPTIONS:
+        if name is not None:
+            options["name"] = name
+        return factory(loop, coro, **options)
+    task = factory(loop, coro, **options)
+    if name is not None:
+        task.set_name(name)
+    return task
+
+
+def _ignore(future: Any, waiter: Any, /) -> None:
+    """Before Python 3.14 nobody asks who awaits whom."""
+
+
+future_add_to_awaited_by: Callable[[Any, Any], None] = getattr(futures, "future_add_to_awaited_by", _ignore)
+future_discard_from_awaited_by: Callable[[Any, Any], None] = getattr(futures, "future_discard_from_awaited_by", _ignore)
+
+
+# -- Who is running: asyncio.current_task()
+
+#: The dictionary loop → running task, up to Python 3.13; from 3.14 on the thread state holds it, and this is None.
+current_tasks: dict[Any, Any] | None = getattr(tasks, "_current_tasks", None) if sys.version_info < (3, 14) else None
+enter_task: Callable[[Any, Any], None] = tasks._enter_task
+leave_task: Callable[[Any, Any], None] = tasks._leave_task
+
+
+def swap_current_task(loop: Any, task: Any) -> Any:
+    """Announce *task* (None: nobody) as running on *loop*; return who was."""
+    if current_tasks is None:
+        return tasks._swap_current_task(loop, task)  # type: ignore[attr-defined]
+    previous = current_tasks.get(loop)
+    if task is None:
+        current_tasks.pop(loop, None)
+    else:
+        current_tasks[loop] = task
+    return previous
+
+
+# -- Who is alive: asyncio.all_tasks()
+
+register_task: Callable[[Any], None] = tasks._register_task
+unregister_task: Callable[[Any], None] = tasks._unregister_task
+register_eager_task: Callable[[Any], None] = getattr(tasks, "_register_eager_task", register_task)
+unregister_eager_task: Callable[[Any], None] = getattr(tasks, "_unregister_eager_task", unregister_task)
+
+
+class _Probe:
+    """Registered for a moment, to find out where asyncio keeps what was registered."""
+
+
+class _LiveReferences(set[Any]):
+    """The weak references of asyncio's set of tasks, and behind them those to every live task of hocket's loops.
+
+    asyncio finds tasks by iterating over a `weakref.WeakSet`.  Entering each task there costs more than the task
+    itself; instead the set's own table is one that asks our loops when it is read.
+    """
+
+    live: Callable[[], Iterable[Any]]
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from list(super().__iter__())
+        for task in _LiveReferences.live():
+            yield weakref.ref(task)
+
+    def copy(self) -> Any:
+        """What `weakref.WeakSet` iterates over from Python 3.14 on."""
+        return list(self)
+
+
+def _find_task_registry() -> weakref.WeakSet[Any] | None:
+    probe = _Probe()
+    register_task(probe)
+    try:
+        for reference in weakref.getweakrefs(probe):
+            registry = (getattr(reference.__callback__, "__defaults__", None) or (lambda: None,))[0]()
+            if isinstance(registry, weakref.WeakSet) and probe in registry:
+                return registry
+    finally:
+        unregister_task(probe)
+    return None
+
+
+def announce_live_tasks(live: Callable[[], Iterable[Any]]) -> bool:
+    """Make `asyncio.all_tasks` see what *live* returns.  False: it can't, and tasks must be registered one by one."""
+    registry = _find_task_registry()
+    if registry is None or type(registry.data) not in (set, _LiveReferences):  # type: ignore[attr-defined]
+        return False
+    _LiveReferences.live = staticmethod(live)
+    if type(registry.data) is set:  # type: ignore[attr-defined]
+        registry.data = _LiveReferences(registry.data)  # type: ignore[attr-defined]
+    return True
+
+
+# -- Policies: deprecated from Python 3.14 on, and the public names warn there
+
+if sys.version_info >= (3, 14):
+    DefaultEventLoopPolicy: Any = unix_events._DefaultEventLoopPolicy  # type: ignore[attr-defined]
+    set_event_loop_policy: Callable[[Any], None] = events._set_event_loop_policy  # type: ignore[attr-defined]
+    get_event_loop_policy: Callable[[], Any] = events._get_event_loop_policy  # type: ignore[attr-defined]
+else:
+    DefaultEventLoopPolicy = asyncio.DefaultEventLoopPolicy
+    set_event_loop_policy = asyncio.set_event_loop_policy
+    get_event_loop_policy = asyncio.get_event_loop_policy

@@ -1,0 +1,40 @@
+cimport cython
+
+from hocket.core.ready cimport Ready, Runnable
+
+
+@cython.final
+cdef class Watch:
+    cdef int armed
+    cdef Runnable reader
+    cdef Runnable writer
+
+
+cdef class Driver:
+    cdef list _watches
+    cdef readonly Py_ssize_t watched
+    cdef object __weakref__
+
+    cpdef double time(self) except? -1
+    cpdef poll(self, double timeout, Ready ready)
+    cpdef wake(self)
+    cpdef close(self)
+    cpdef _arm(self, int fd, int before, int after)
+
+    @cython.locals(watch=Watch)
+    cpdef Runnable add_reader(self, int fd, Runnable runnable)
+    @cython.locals(watch=Watch)
+    cpdef Runnable add_writer(self, int fd, Runnable runnable)
+    @cython.locals(watch=Watch)
+    cpdef Runnable remove_reader(self, int fd)
+    @cython.locals(watch=Watch)
+    cpdef Runnable remove_writer(self, int fd)
+    @cython.locals(watch=Watch)
+    cpdef int interest(self, int fd) except -1
+    cdef Watch _watched(self, int fd)
+    @cython.locals(watch=Watch)
+    cdef Watch _watch(self, int fd)
+    @cython.locals(before=int)
+    cdef _change(self, int fd, Watch watch, int after)
+    @cython.locals(watch=Watch)
+    cpdef _report(self, int fd, int events, Ready ready)

@@ -1,0 +1,5 @@
+from hocket.core.scheduler cimport Scheduler
+
+
+cdef class Engine(Scheduler):
+    pass

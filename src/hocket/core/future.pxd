@@ -1,0 +1,41 @@
+cimport cython
+
+from hocket.core.ready cimport Runnable
+from hocket.core.scheduler cimport Scheduler
+
+
+cdef class Future(Runnable):
+    cdef public object _loop
+    cdef Scheduler _scheduler
+    cdef int _status
+    cdef public bint _asyncio_future_blocking
+    cdef bint _unretrieved
+    cdef public object _result
+    cdef public object _exception
+    cdef public object _exception_tb
+    cdef public object _cancel_message
+    cdef public object _cancelled_exc
+    cdef object _first
+    cdef object _first_context
+    cdef list _more
+    cdef public object _source_traceback
+    cdef object __weakref__
+    cdef dict __dict__
+
+    cdef _init_future(self, loop)
+    cdef _finish(self, result)
+    cdef _fail(self, exception)
+    cdef bint _abandon(self, msg) except -1
+    cdef object outcome_to_raise(self)
+    cdef _add_waiter(self, waiter, context)
+    @cython.locals(more=list)
+    cdef _wake_all(self)
+    @cython.locals(scheduler=Scheduler)
+    cdef _wake(self, waiter, context)
+
+
+@cython.final
+@cython.freelist(128)
+cdef class FutureIterator:
+    cdef Future _future
+    cdef bint _yielded

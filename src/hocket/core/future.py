@@ -1,0 +1,356 @@
+"""A result that is not there yet.
+
+`Future` is asyncio's in everything that a program can see, and passes for it (``isinstance(f, asyncio.Future)`` holds
+through ``__class__``).  What is its own is how it wakes: a task that awaits it is kept as itself, with no bound method
+around it, and goes onto the ready ring as itself when the result arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import reprlib
+import sys
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any
+
+from hocket.core import asyncio_private
+from hocket.core.ready import Runnable
+from hocket.core.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from traceback import StackSummary
+
+PENDING = 0
+CANCELLED = 1
+FINISHED = 2
+
+_STATES = ("PENDING", "CANCELLED", "FINISHED")
+_REFUSE_STOP_ITERATION = sys.version_info < (3, 12)
+
+
+class Future(Runnable):
+    """An awaitable result, or exception, that somebody sets later.  Semantics of `asyncio.Future`.
+
+    *loop* is the loop that runs the callbacks; by default the running one.  Not thread-safe.
+
+    Awaiting a future that is done gives its result at once; a pending one suspends the task.  Cancelling a task that
+    awaits it cancels the future.
+
+        future = hocket.Future(loop=loop)
+        loop.call_later(1.0, future.set_result, "tea")
+        assert await future == "tea"
+
+    Whoever waits stands in ``_first`` and then in ``_more``, in the order of arrival.  With a context of None it is a
+    task of this loop, which is woken as itself; any other is a callback to be called in its context.
+    ``_scheduler`` is the loop once more if it is one of hocket's, and None on a loop that is not ours.
+    """
+
+    # A Future is Runnable only so that Task, which is a Future, may stand in the ready ring.
+
+    def __init__(self, *, loop: Any = None) -> None:
+        self._init_future(asyncio_private.get_loop_for_future() if loop is None else loop)
+
+    def _init_future(self, loop: Any) -> None:
+        self.publishes = False
+        self._loop = loop
+        self._scheduler: Scheduler | None = loop if isinstance(loop, Scheduler) else None
+        self._status = PENDING
+        self._asyncio_future_blocking = False
+        self._unretrieved = False
+        self._result: Any = None
+        self._exception: BaseException | None = None
+        self._exception_tb: Any = None
+        self._cancel_message: Any = None
+        self._cancelled_exc: BaseException | None = None
+        self._first: Any = None
+        self._first_context: Context | None = None
+        self._more: list[tuple[Any, Context | None]] | None = None
+        self._source_traceback: StackSummary | None = None
+        if self._scheduler is not None:
+            if self._scheduler._debug:
+                self._source_traceback = asyncio_private.creation_stack()
+        elif loop.get_debug():
+            self._source_traceback = asyncio_private.creation_stack()
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return asyncio.Future
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias:
+        return GenericAlias(cls, item)
+
+    def __del__(self) -> None:
+        if self._unretrieved:
+            self._report_never_retrieved()
+
+    def _report_never_retrieved(self) -> None:
+        context = {
+            "message": f"{type(self).__name__} exception was never retrieved",
+            "exception": self._exception,
+            "future": self,
+        }
+        if self._source_traceback:
+            context["source_traceback"] = self._source_traceback
+        self._loop.call_exception_handler(context)
+
+    @property
+    def _state(self) -> str:
+        return _STATES[self._status]
+
+    @property
+    def _log_traceback(self) -> bool:
+        return self._unretrieved
+
+    @_log_traceback.setter
+    def _log_traceback(self, value: bool) -> None:
+        if value:
+            raise ValueError("_log_traceback can only be set to False")
+        self._unretrieved = False
+
+    @property
+    def _callbacks(self) -> list[tuple[Any, Context | None]] | None:
+        """Who waits, as asyncio shows it: a task by the method that would wake it."""
+        return [
+            (waiter._wakeup, waiter.get_context()) if isinstance(waiter, Future) else (waiter, context)
+            for waiter, context in self._waiting()
+        ] or None
+
+    @property
+    def _asyncio_awaited_by(self) -> frozenset[Any] | None:
+        """The tasks that wait for this one, as `asyncio.capture_call_graph` asks."""
+        return frozenset(waiter for waiter, _ in self._waiting() if isinstance(waiter, Future)) or None
+
+    def _waiting(self) -> list[tuple[Any, Context | None]]:
+        waiting = [] if self._first is None else [(self._first, self._first_context)]
+        return waiting + self._more if self._more is not None else waiting
+
+    def get_loop(self) -> Any:
+        """The loop that the future belongs to."""
+        if self._loop is None:
+            raise RuntimeError(f"{type(self).__name__} object is not initialized.")
+        return self._loop
+
+    # -- Outcome
+
+    def cancelled(self) -> bool:
+        """True if the future was cancelled."""
+        return self._status == CANCELLED
+
+    def done(self) -> bool:
+        """True if the future has a result or an exception, or was cancelled."""
+        return self._status != PENDING
+
+    def result(self) -> Any:
+        """The result.  Raises the exception that was set; `asyncio.CancelledError` if the future was cancelled;
+        `asyncio.InvalidStateError` if it is not done."""
+        if self._status == FINISHED:
+            self._unretrieved = False
+            if self._exception is None:
+                return self._result
+            raise self._exception.with_traceback(self._exception_tb)
+        if self._status == CANCELLED:
+            raise self._make_cancelled_error()
+        raise asyncio.InvalidStateError("Result is not ready.")
+
+    def exception(self) -> BaseException | None:
+        """The exception that was set, or None.  Raises as `result` does if cancelled or not done."""
+        if self._status == CANCELLED:
+            raise self._make_cancelled_error()
+        if self._status != FINISHED:
+            raise asyncio.InvalidStateError("Exception is not set.")
+        self._unretrieved = False
+        return self._exception
+
+    def set_result(self, result: Any) -> None:
+        """Set the result and wake whoever waits.  Raises `asyncio.InvalidStateError` if already done."""
+        self._finish(result)
+
+    def _finish(self, result: Any) -> None:
+        if self._status != PENDING:
+            raise asyncio.InvalidStateError(f"{self._state}: {self!r}")
+        self._result = result
+        self._status = FINISHED
+        self._wake_all()
+
+    def set_exception(self, exception: BaseException | type[BaseException]) -> None:
+        """Set an exception, or a class to make one of, and wake whoever waits.
+
+        Raises `asyncio.InvalidStateError` if already done.  `StopIteration` cannot travel through ``await``: up to
+        Python 3.11 it is refused with `TypeError`, later it is wrapped in a `RuntimeError`, as asyncio does.
+        """
+        self._fail(exception)
+
+    def _fail(self, exception: Any) -> None:
+        if self._status != PENDING:
+            raise asyncio.InvalidStateError(f"{self._state}: {self!r}")
+        if isinstance(exception, type):
+            exception = exception()
+        if isinstance(exception, StopIteration):
+            exception = _transportable(exception)
+        self._exception = exception
+        self._exception_tb = exception.__traceback__
+        self._status = FINISHED
+        self._wake_all()
+        self._unretrieved = True
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the future and wake whoever waits.  False if it was done already."""
+        self._unretrieved = False
+        return self._abandon(msg)
+
+    def _abandon(self, msg: Any) -> bool:
+        if self._status != PENDING:
+            return False
+        self._status = CANCELLED
+        self._cancel_message = msg
+        self._wake_all()
+        return True
+
+    def _make_cancelled_error(self) -> BaseException:
+        error = self._cancelled_exc
+        if error is not None:
+            # Handed out once: a second one would share the first one's traceback.
+            self._cancelled_exc = None
+            return error
+        if self._cancel_message is None:
+            return asyncio.CancelledError()
+        return asyncio.CancelledError(self._cancel_message)
+
+    def outcome_to_raise(self) -> BaseException | None:
+        """What awaiting this future, which is done, is to raise in the task that it wakes."""
+        if self._status == CANCELLED:
+            return self._make_cancelled_error()
+        self._unretrieved = False
+        if self._exception is None:
+            return None
+        return self._exception.with_traceback(self._exception_tb)
+
+    # -- Who waits
+
+    def add_done_callback(self, fn: Callable[[Any], object], *, context: Context | None = None) -> None:
+        """Call *fn* with the future, through `call_soon`, once it is done; at once if it is done already.
+
+        *fn* runs in *context*, by default a copy of the current one.
+        """
+        if self._status != PENDING:
+            self._loop.call_soon(fn, self, context=context)
+            return
+        self._add_waiter(fn, copy_context() if context is None else context)
+
+    def _add_waiter(self, waiter: Any, context: Context | None) -> None:
+        if self._first is None and self._more is None:
+            self._first = waiter
+            self._first_context = context
+        elif self._more is None:
+            self._more = [(waiter, context)]
+        else:
+            self._more.append((waiter, context))
+
+    def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
+        """Remove every callback that equals *fn*; returns how many there were."""
+        waiting = self._waiting()
+        # Comparing runs the users' code, which may add a callback or finish the future meanwhile.
+        kept = [(waiter, context) for waiter, context in waiting if context is None or not waiter == fn]
+        removed = len(waiting) - len(kept)
+        if removed and self._status == PENDING:
+            added = self._waiting()[len(waiting) :]
+            self._first = None
+            self._first_context = None
+            self._more = None
+            for waiter, context in kept + added:
+                self._add_waiter(waiter, context)
+        return removed
+
+    def _wake_all(self) -> None:
+        first = self._first
+        if first is None:
+            return
+        more = self._more
+        context = self._first_context
+        self._first = None
+        self._first_context = None
+        self._more = None
+        self._wake(first, context)
+        if more is not None:
+            for first, context in more:
+                self._wake(first, context)
+
+    def _wake(self, waiter: Any, context: Context | None) -> None:
+        scheduler = self._scheduler
+        if scheduler is None:
+            self._loop.call_soon(waiter, self, context=context)
+        elif context is not None:
+            if scheduler._debug:
+                scheduler._check_thread()
+            scheduler.enqueue(waiter, (self,), context)
+        else:
+            if scheduler._closed:
+                scheduler._check_closed()
+            if scheduler._debug:
+                scheduler._check_thread()
+            scheduler._queue.push(waiter)
+
+    # -- await
+
+    def __await__(self) -> FutureIterator:
+        return FutureIterator(self)
+
+    def __iter__(self) -> FutureIterator:
+        return FutureIterator(self)
+
+    def __repr__(self) -> str:
+        return _repr(self)
+
+
+class FutureIterator:
+    """What ``await future`` drives: yields the future once if it is pending, then gives its outcome.
+
+    It has no ``throw``: the interpreter then raises an exception that is thrown into the task right at the ``await``,
+    with no frame of ours in the traceback.
+    """
+
+    __slots__ = ("_future", "_yielded")
+
+    def __init__(self, future: Future) -> None:
+        self._future: Future | None = future
+        self._yielded = False
+
+    def __iter__(self) -> FutureIterator:
+        return self
+
+    def __next__(self) -> Any:
+        future = self._future
+        if future is None:
+            raise StopIteration
+        if future._status == PENDING:
+            if self._yielded:
+                raise RuntimeError("await wasn't used with future")
+            self._yielded = True
+            future._asyncio_future_blocking = True
+            return future
+        self._future = None
+        result = future.result()
+        if result is None:
+            raise StopIteration
+        raise StopIteration(result)
+
+    def send(self, value: object) -> Any:
+        """Resume; the value is of no consequence."""
+        return self.__next__()
+
+
+def _transportable(stop: StopIteration) -> BaseException:
+    if _REFUSE_STOP_ITERATION:
+        raise TypeError("StopIteration interacts badly with generators and cannot be raised into a Future")
+    error = RuntimeError("StopIteration interacts badly with generators and cannot be raised into a Future")
+    error.__cause__ = stop
+    error.__context__ = stop
+    return error
+
+
+@reprlib.recursive_repr()
+def _repr(future: Any) -> str:
+    return f"<{type(future).__name__} {' '.join(asyncio_private.future_repr_info(future))}>"

@@ -1,0 +1,30 @@
+from hocket.core.ready cimport Runnable
+from hocket.native.step cimport call
+
+
+cdef class Handle(Runnable):
+    cdef public object _callback
+    cdef public tuple _args
+    cdef public object _context
+    cdef public object _loop
+    cdef public bint _cancelled
+    cdef public object _repr
+    cdef public object _source_traceback
+    cdef object __weakref__
+
+    cdef _drop(self)
+    cdef run(self)
+    cdef _report(self, error, callback, args)
+
+
+cdef class TimerHandle(Handle):
+    cdef public double _when
+    cdef unsigned long long _order
+    cdef Py_ssize_t _index
+    cdef object _heap
+
+
+cdef class ForeignHandle(Runnable):
+    cdef object _handle
+
+    cdef run(self)

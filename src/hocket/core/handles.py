@@ -1,0 +1,201 @@
+"""What `call_soon` and `call_later` give back: a callback, its arguments, its context, and the right to cancel.
+
+Both classes pass for asyncio's own (``isinstance(h, asyncio.Handle)`` holds through ``__class__``) and log what
+asyncio logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+from hocket.core import asyncio_private
+from hocket.core.ready import Runnable
+
+try:
+    import cython
+except ImportError:
+    from hocket.native import uncompiled as cython
+if not cython.compiled:
+    from hocket.native.step import call
+
+if TYPE_CHECKING:
+    from traceback import StackSummary
+
+
+class Handle(Runnable):
+    """A callback that waits for its turn.
+
+    ``_callback`` and ``_args`` are None once the handle is cancelled; ``_repr`` keeps, in debug mode, what they were.
+    """
+
+    __slots__ = ("__weakref__", "_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
+    ) -> None:
+        self.publishes = False
+        self._callback: Callable[..., object] | None = callback
+        self._args: tuple[Any, ...] | None = args
+        self._loop = loop
+        self._context: Context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr: str | None = None
+        self._source_traceback: StackSummary | None = None
+        if loop.get_debug():
+            self._source_traceback = asyncio_private.creation_stack()
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return asyncio.Handle if type(self) is Handle or type(self) is TimerHandle else type(self)
+
+    def cancel(self) -> None:
+        """Make sure that the callback will not run.  Safe to call twice, and after it has run."""
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._cancelled:
+            return
+        self._cancelled = True
+        if self._loop.get_debug():
+            self._repr = repr(self)
+        self._callback = None
+        self._args = None
+
+    def cancelled(self) -> bool:
+        """True once `cancel` was called."""
+        return self._cancelled
+
+    def get_context(self) -> Context:
+        """The context that the callback runs in."""
+        return self._context
+
+    def _run(self) -> None:
+        self.run()
+
+    def run(self) -> None:
+        # Taken once: another thread may cancel between two looks.
+        callback = self._callback
+        args = self._args
+        if self._cancelled or callback is None or args is None:
+            return
+        try:
+            call(callback, args, self._context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(error, callback, args)
+
+    def _report(self, error: BaseException, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        described = asyncio_private.format_callback(callback, args, self._loop.get_debug())
+        context = {"message": f"Exception in callback {described}", "exception": error, "handle": self}
+        if self._source_traceback:
+            context["source_traceback"] = self._source_traceback
+        self._loop.call_exception_handler(context)
+
+    def _repr_info(self) -> list[str]:
+        info = [type(self).__name__]
+        if self._cancelled:
+            info.append("cancelled")
+        if self._callback is not None:
+            info.append(asyncio_private.format_callback(self._callback, self._args, self._loop.get_debug()))
+        if self._source_traceback:
+            frame = self._source_traceback[len(self._source_traceback) - 1]
+            info.append(f"created at {frame.filename}:{frame.lineno}")
+        return info
+
+    def __repr__(self) -> str:
+        if self._repr is not None:
+            return self._repr
+        return f"<{' '.join(self._repr_info())}>"
+
+
+class ForeignHandle(Runnable):
+    """One run of a handle of asyncio's own class, which inherited code (signal handlers, for one) schedules."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, handle: asyncio.Handle) -> None:
+        self.publishes = False
+        self._handle = handle
+
+    def run(self) -> None:
+        if not self._handle.cancelled():
+            self._handle._run()
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+
+class TimerHandle(Handle):
+    """A callback that waits for a time.
+
+    ``_index`` is its place in the timer heap and -1 outside of it; ``_order`` keeps timers of one instant in the order
+    in which they were set.
+    """
+
+    __slots__ = ("_heap", "_index", "_order", "_when")
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: Any,
+        context: Context | None = None,
+    ) -> None:
+        Handle.__init__(self, callback, args, loop, context)
+        self._when = when
+        self._order = 0
+        self._index = -1
+        self._heap: Any = None
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return asyncio.TimerHandle if type(self) is TimerHandle else type(self)
+
+    @property
+    def _scheduled(self) -> bool:
+        return self._index >= 0
+
+    def when(self) -> float:
+        """The loop time, in seconds, at which the callback is due."""
+        return self._when
+
+    def cancel(self) -> None:
+        """Make sure that the callback will not run, and take the timer out of the heap at once."""
+        if self._heap is not None:
+            self._heap.remove(self)
+        self._drop()
+
+    def _repr_info(self) -> list[str]:
+        info = Handle._repr_info(self)
+        info.insert(2 if self._cancelled else 1, f"when={self._when}")
+        return info
+
+    def __hash__(self) -> int:
+        return hash(self._when)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, asyncio.TimerHandle):
+            return NotImplemented
+        return (
+            self._when == other._when
+            and self._callback == other._callback
+            and self._args == other._args
+            and self._cancelled == other._cancelled
+        )
+
+    def __lt__(self, other: Any) -> bool:
+        return self._when < other._when if isinstance(other, asyncio.TimerHandle) else NotImplemented
+
+    def __gt__(self, other: Any) -> bool:
+        return self._when > other._when if isinstance(other, asyncio.TimerHandle) else NotImplemented
+
+    def __le__(self, other: Any) -> bool:
+        return self._when < other._when or self == other if isinstance(other, asyncio.TimerHandle) else NotImplemented
+
+    def __ge__(self, other: Any) -> bool:
+        return self._when > other._when or self == other if isinstance(other, asyncio.TimerHandle) else NotImplemented

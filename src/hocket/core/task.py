@@ -1,0 +1,383 @@
+"""A coroutine on its way.
+
+A task that is ready stands in the ready ring as itself, and `Task.run` resumes it.  While it is not done it is in one of
+three states, asyncio's:
+
+=========  ============================================  ==========================================
+state      ``_fut_waiter``                               how it goes on
+=========  ============================================  ==========================================
+waiting    a future that is not done                     the future wakes it: it becomes ready
+ready      None, or a future that is done                its turn comes: it runs
+running    None                                          it yields, returns or raises
+=========  ============================================  ==========================================
+
+A loop holds every task that is not done in its list of live tasks, so that none is lost to the garbage collector;
+``_slot`` is the task's place there.  A task also works on a loop that is not ours: then it is woken through
+`call_soon` and registered with asyncio, as asyncio's own is, and nothing holds it but who awaits it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import reprlib
+from contextvars import Context, copy_context
+from types import CoroutineType
+from typing import Any, TextIO
+
+from hocket.core import asyncio_private
+from hocket.core.future import CANCELLED, PENDING, Future
+from hocket.native.step import Raised, Returned
+
+try:
+    import cython
+except ImportError:
+    from hocket.native import uncompiled as cython
+if not cython.compiled:
+    from hocket.native.step import send, throw
+
+# Every task bears a number, the loops' tasks in one series: its name, unless somebody gives it a better one.
+_numbered = 0
+
+
+def _next_number() -> int:
+    global _numbered
+    _numbered += 1
+    return _numbered
+
+
+class Task(Future):
+    """Runs a coroutine on an event loop.  Semantics of `asyncio.Task`.
+
+    *name* is for logs; *context* is the `contextvars.Context` to run in, by default a copy of the current one; with
+    *eager_start* the coroutine runs at once, up to its first suspension, if the loop is running.
+
+    Raises `TypeError` if *coro* is not a coroutine.  Usually made by `asyncio.create_task`:
+
+        task = asyncio.create_task(fetch(url), name="fetch")
+        page = await task
+
+    `cancel` raises `asyncio.CancelledError` in the coroutine at the point where it is suspended.
+    """
+
+    def __init__(
+        self,
+        coro: Any,
+        *,
+        loop: Any = None,
+        name: object = None,
+        context: Context | None = None,
+        eager_start: bool = False,
+    ) -> None:
+        self._init_future(asyncio_private.get_loop_for_future() if loop is None else loop)
+        self._slot = -1
+        self._log_destroy_pending = False
+        if type(coro) is not CoroutineType and not asyncio_private.iscoroutine(coro):
+            raise TypeError(f"a coroutine was expected, got {coro!r}")
+        self._log_destroy_pending = True
+        self.publishes = True
+        self._coro: Any = coro
+        self._context: Context = copy_context() if context is None else context
+        self._name: str | None = None if name is None else str(name)
+        self._number = _next_number()
+        self._fut_waiter: Any = None
+        self._must_cancel = False
+        self._num_cancels_requested = 0
+        self._to_raise: BaseException | None = None
+        if self._scheduler is not None:
+            self._scheduler.tasks_started += 1
+        if eager_start and self._loop.is_running():
+            self._start_now()
+        else:
+            self._start_soon()
+
+    def _start_soon(self) -> None:
+        self._make_ready(None)
+        self._enlist()
+
+    def _start_now(self) -> None:
+        """Run the first step inside of whoever creates the task."""
+        loop = self._loop
+        previous = asyncio_private.swap_current_task(loop, self)
+        announced = None
+        if self._scheduler is not None:
+            announced = self._scheduler._announced
+            self._scheduler._announced = self
+        asyncio_private.register_eager_task(self)
+        try:
+            self._advance(None, self._context)
+        finally:
+            asyncio_private.unregister_eager_task(self)
+            if self._scheduler is not None:
+                self._scheduler._announced = announced
+            asyncio_private.swap_current_task(loop, previous)
+            if self._status == PENDING:
+                self._enlist()
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return asyncio.Task
+
+    def __del__(self) -> None:
+        if self._status == PENDING and self._log_destroy_pending:
+            context = {"task": self, "message": "Task was destroyed but it is pending!"}
+            if self._source_traceback:
+                context["source_traceback"] = self._source_traceback
+            self._loop.call_exception_handler(context)
+        if self._unretrieved:
+            self._report_never_retrieved()
+
+    # -- What it is
+
+    def get_coro(self) -> Any:
+        """The coroutine; None for a task that was done before it was ever suspended."""
+        return self._coro
+
+    def get_context(self) -> Context:
+        """The context that the coroutine runs in."""
+        return self._context
+
+    def get_name(self) -> str:
+        """The name that was given, or else ``Task-`` and a number."""
+        if self._name is None:
+            self._name = f"Task-{self._number}"
+        return self._name
+
+    def set_name(self, value: object) -> None:
+        """Give the task a name."""
+        self._name = str(value)
+
+    def get_stack(self, *, limit: int | None = None) -> list[Any]:
+        """The frames where the coroutine is suspended, or those of its exception; as `asyncio.Task.get_stack`."""
+        return asyncio_private.task_get_stack(self, limit)
+
+    def print_stack(self, *, limit: int | None = None, file: TextIO | None = None) -> None:
+        """Print what `get_stack` gives, to *file* or `sys.stderr`."""
+        asyncio_private.task_print_stack(self, limit, file)
+
+    def set_result(self, result: object) -> None:
+        """A task's result is its coroutine's: raises `RuntimeError`."""
+        raise RuntimeError("Task does not support set_result operation")
+
+    def set_exception(self, exception: object) -> None:
+        """A task's exception is its coroutine's: raises `RuntimeError`."""
+        raise RuntimeError("Task does not support set_exception operation")
+
+    def __repr__(self) -> str:
+        return _repr(self)
+
+    # -- Cancellation
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Raise `asyncio.CancelledError` in the coroutine when it next runs.  False if the task is done.
+
+        The coroutine may clean up, and may even refuse; `cancelled` tells in the end.  Each call counts in
+        `cancelling` until `uncancel` takes it back.
+        """
+        self._unretrieved = False
+        if self._status != PENDING:
+            return False
+        self._num_cancels_requested += 1
+        if self._fut_waiter is not None and self._fut_waiter.cancel(msg=msg):
+            # The future stays in place: it may be a task that refuses, and has to be cancelled again.
+            return True
+        # It is ready already, or runs.
+        self._must_cancel = True
+        self._cancel_message = msg
+        return True
+
+    def cancelling(self) -> int:
+        """How many requests to cancel have not been taken back."""
+        return self._num_cancels_requested
+
+    def uncancel(self) -> int:
+        """Take one request to cancel back; returns how many are left."""
+        if self._num_cancels_requested > 0:
+            self._num_cancels_requested -= 1
+            if self._num_cancels_requested == 0:
+                self._must_cancel = False
+        return self._num_cancels_requested
+
+    # -- Running
+
+    def run(self) -> None:
+        waiter = self._fut_waiter
+        error = self._to_raise
+        if error is not None:
+            self._to_raise = None
+        elif waiter is not None:
+            error = waiter.outcome_to_raise()
+        self._resume(error, self._context)
+
+    def _step(self, error: BaseException | None = None) -> None:
+        """The step as a callback, which is called inside the task's context."""
+        self._resume(error, None)
+
+    def _resume(self, error: BaseException | None, context: Context | None) -> None:
+        if self._status != PENDING:
+            raise asyncio.InvalidStateError(f"step of a task that is already done: {self!r}, {error!r}")
+        if self._must_cancel:
+            if not isinstance(error, asyncio.CancelledError):
+                error = self._make_cancelled_error()
+            self._must_cancel = False
+        self._fut_waiter = None
+        if self._scheduler is not None:
+            self._scheduler.publish(self)
+            self._advance(error, context)
+        else:
+            asyncio_private.enter_task(self._loop, self)
+            try:
+                self._advance(error, context)
+            finally:
+                asyncio_private.leave_task(self._loop, self)
+
+    def _advance(self, error: BaseException | None, context: Context | None) -> None:
+        """Resume the coroutine, with *error* if there is one, and see to what it comes to.
+
+        *context* is to be entered; None: the caller is in it already.
+        """
+        if error is None:
+            outcome = send(self._coro, context)
+        else:
+            outcome = throw(self._coro, error, context)
+        if outcome is None:
+            # A bare yield: everybody else first.
+            self._make_ready(None)
+        elif type(outcome) is Future or type(outcome) is Task:
+            self._wait_for(outcome)
+        elif type(outcome) is Returned:
+            self._return(outcome.value)
+        elif type(outcome) is Raised:
+            self._raise(outcome.error)
+        else:
+            self._wait_for_foreign(outcome)
+
+    def _wait_for(self, future: Future) -> None:
+        if future._loop is not self._loop or not future._asyncio_future_blocking or future is self:
+            self._refuse(future)
+            return
+        future._asyncio_future_blocking = False
+        if self._scheduler is None:
+            future.add_done_callback(self._wakeup, context=self._context)
+        elif future._status == PENDING:
+            future._add_waiter(self, None)
+        else:
+            self._scheduler._queue.push(self)
+        self._fut_waiter = future
+        if self._must_cancel and future.cancel(msg=self._cancel_message):
+            self._must_cancel = False
+
+    def _wait_for_foreign(self, awaited: Any) -> None:
+        """Wait for a future that is not of our own classes, or refuse what cannot be awaited."""
+        blocking = getattr(awaited, "_asyncio_future_blocking", None)
+        if not blocking or asyncio_private.get_future_loop(awaited) is not self._loop:
+            self._refuse(awaited)
+            return
+        asyncio_private.future_add_to_awaited_by(awaited, self)
+        awaited._asyncio_future_blocking = False
+        awaited.add_done_callback(self._wakeup, context=self._context)
+        self._fut_waiter = awaited
+        if self._must_cancel and awaited.cancel(msg=self._cancel_message):
+            self._must_cancel = False
+
+    def _wakeup(self, future: Any) -> None:
+        """What a future calls that cannot wake a task as itself."""
+        asyncio_private.future_discard_from_awaited_by(future, self)
+        if self._scheduler is not None:
+            self._scheduler.steps += 1
+        error: BaseException | None = None
+        try:
+            future.result()
+        except BaseException as raised:
+            error = raised
+        self._step(error)
+
+    def _refuse(self, awaited: Any) -> None:
+        blocking = getattr(awaited, "_asyncio_future_blocking", None)
+        if blocking is None:
+            if inspect.isgenerator(awaited):
+                message = f"yield was used instead of yield from for generator in task {self!r} with {awaited!r}"
+            else:
+                message = f"Task got bad yield: {awaited!r}"
+        elif asyncio_private.get_future_loop(awaited) is not self._loop:
+            message = f"Task {self!r} got Future {awaited!r} attached to a different loop"
+        elif not blocking:
+            message = f"yield was used instead of yield from in task {self!r} with {awaited!r}"
+        else:
+            message = f"Task cannot await on itself: {self!r}"
+        self._make_ready(RuntimeError(message))
+
+    def _make_ready(self, error: BaseException | None) -> None:
+        """Have the next step run in the next turn, raising *error* if there is one."""
+        if self._scheduler is None:
+            self._loop.call_soon(self._step, error, context=self._context)
+            return
+        if self._scheduler._closed:
+            self._scheduler._check_closed()
+        if self._scheduler._debug:
+            self._scheduler._check_thread()
+        self._to_raise = error
+        self._scheduler._queue.push(self)
+
+    # -- The end
+
+    def _return(self, value: Any) -> None:
+        self._delist()
+        if self._must_cancel:
+            # Cancelled at the very moment at which the coroutine returned.
+            self._must_cancel = False
+            self._abandon(self._cancel_message)
+        else:
+            self._finish(value)
+        self._count()
+
+    def _raise(self, error: BaseException) -> None:
+        self._delist()
+        if isinstance(error, asyncio.CancelledError):
+            self._cancelled_exc = error
+            self._abandon(None)
+            self._count()
+            return
+        self._fail(error)
+        self._count()
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+
+    def _count(self) -> None:
+        scheduler = self._scheduler
+        if scheduler is None:
+            return
+        if self._status == CANCELLED:
+            scheduler.tasks_cancelled += 1
+        elif self._exception is None:
+            scheduler.tasks_finished += 1
+        else:
+            scheduler.tasks_failed += 1
+
+    # -- Among the living
+
+    def _enlist(self) -> None:
+        if self._scheduler is None:
+            asyncio_private.register_task(self)
+            return
+        live = self._scheduler._live
+        self._slot = len(live)
+        live.append(self)
+
+    def _delist(self) -> None:
+        if self._slot < 0:
+            return
+        # The last one takes the place.  (A loop that was closed has let go of all of them.)
+        live = self._scheduler._live  # type: ignore[union-attr]
+        slot = self._slot
+        self._slot = -1
+        if slot < len(live) and live[slot] is self:
+            last = live.pop()
+            if last is not self:
+                last._slot = slot
+                live[slot] = last
+
+
+@reprlib.recursive_repr()
+def _repr(task: Any) -> str:
+    return f"<{type(task).__name__} {' '.join(asyncio_private.task_repr_info(task))}>"

@@ -1,0 +1,63 @@
+"""One step of a coroutine, and one call of a callback, inside a context.
+
+The compiled twin (``step.pyx``/``step.pxd``) says the same with ``PyIter_Send`` and ``PyContext_Enter``: a coroutine
+that returns does not raise ``StopIteration`` through Python, and one that fails hands over its exception without a
+frame of ours in the traceback.  What a step came to is told by the *type* of what is returned, so that both twins
+have one signature: `Returned`, `Raised`, or anything else, which is what the coroutine yielded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, final
+
+
+@final
+class Returned:
+    """The coroutine has returned *value*."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@final
+class Raised:
+    """The coroutine has let *error* out; its traceback begins in the coroutine's own frame."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def send(coroutine: Any, context: Context | None) -> Any:
+    """Resume *coroutine* inside *context* (None: where we are); tell what it yielded, `Returned` or `Raised`."""
+    try:
+        return coroutine.send(None) if context is None else context.run(coroutine.send, None)
+    except StopIteration as stop:
+        return Returned(stop.value)
+    except BaseException as error:
+        return Raised(_without_our_frame(error))
+
+
+def throw(coroutine: Any, error: BaseException, context: Context | None) -> Any:
+    """Raise *error* where *coroutine* is suspended; the result is told as by `send`."""
+    try:
+        return coroutine.throw(error) if context is None else context.run(coroutine.throw, error)
+    except StopIteration as stop:
+        return Returned(stop.value)
+    except BaseException as raised:
+        return Raised(_without_our_frame(raised))
+
+
+def call(callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> object:
+    """Call *callback* inside *context*; what it raises comes through."""
+    return context.run(callback, *args)
+
+
+def _without_our_frame(error: BaseException) -> BaseException:
+    traceback = error.__traceback__
+    return error.with_traceback(traceback.tb_next if traceback is not None else None)
