@@ -12,6 +12,7 @@ from typing import Any
 from asyncio import events, unix_events
 
 import hocket
+from hocket.core.scheduler import Scheduler, on_close, on_create
 
 
 @dataclass
@@ -37,18 +38,25 @@ USAGE = Usage()
 
 def new_loop(selector: selectors.BaseSelector | None = None) -> Any:
     """A hocket loop; over the given selector where a test names the way of waiting."""
-    USAGE.loops += 1
     if selector is None:
         return hocket.new_event_loop()
     return hocket.EventLoop(selector)
 
 
-class _IsAnyEventLoop(type):
+def _count_created(loop: Scheduler) -> None:
+    USAGE.loops += 1
+
+
+def _count_closed(loop: Scheduler) -> None:
+    USAGE.tasks += loop.tasks_started
+
+
+class _IsAnySelectorEventLoop(type):
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, unix_events._UnixSelectorEventLoop)
 
 
-class SelectorEventLoop(metaclass=_IsAnyEventLoop):
+class SelectorEventLoop(unix_events._UnixSelectorEventLoop, metaclass=_IsAnySelectorEventLoop):  # type: ignore[misc]
     """Stands where `asyncio.SelectorEventLoop` stood: calling it makes a hocket loop."""
 
     def __new__(cls, selector: selectors.BaseSelector | None = None) -> Any:
@@ -74,4 +82,5 @@ def open_all() -> None:
             raise RuntimeError(f"asyncio.new_event_loop() gave {loop!r}, not a hocket loop")
     finally:
         loop.close()
-    USAGE.loops -= 1
+    on_create.append(_count_created)
+    on_close.append(_count_closed)

@@ -22,7 +22,7 @@ class Module:
     name: str
     without_hocket: str = ""
     # Seconds one test may take before it counts as hanging; the slowest of them takes 10 on an idle machine.
-    test_timeout: float = 120.0
+    test_timeout: float = 60.0
 
     @property
     def dotted(self) -> str:

@@ -131,13 +131,16 @@ def run_side(
                 break
             tail = log.read_text(encoding="utf-8", errors="replace")[-6000:]
             dead = [result for name, result in results.items() if name not in known and result.outcome == "died"]
+            if not dead and len(results) > len(known):
+                dead = [list(results.values())[-1]]
+                dead[0].outcome = "died"
             if not dead:
-                # It never reached a test: an import error, or a crash between two tests.
+                # It never reached a test: an import error, or the like.
                 name = f"{module.dotted} (exit code {child.returncode})"
                 results[name] = Result(name, name, detail=tail)
                 break
             for result in dead:
-                result.detail = f"the process ended with {child.returncode} in this test\n{tail}"
+                result.detail += f"the process ended with {child.returncode} in this test, or right after it\n{tail}"
         return results
 
 

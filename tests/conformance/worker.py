@@ -47,11 +47,15 @@ class Recorder(unittest.TestResult):
         self._outcome, self._details = "passed", []
         self._usage_before = self._usage.copy() if self._usage is not None else None
         self._began = time.monotonic()
-        faulthandler.dump_traceback_later(self._test_timeout, exit=True, file=sys.__stderr__)
+        self._arm()
         self.emit(event="start", id=self._current, baseline=self._twin_of(self._current))
 
+    def _arm(self) -> None:
+        faulthandler.dump_traceback_later(self._test_timeout, exit=True, file=sys.__stderr__)
+
     def stopTest(self, test: unittest.TestCase) -> None:
-        faulthandler.cancel_dump_traceback_later()
+        # Armed all the time: what runs between two tests, and after the last, can hang as well.
+        self._arm()
         used = self._usage.since(self._usage_before) if self._usage is not None else None
         self.emit(
             event="end",
