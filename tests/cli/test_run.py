@@ -104,6 +104,7 @@ def test_unknown_driver(way: str, workplace: Workplace) -> None:
         line = refused(workplace.hocket("run", "--driver", "steam", "program.py"))
     else:
         line = refused(workplace.hocket("run", "program.py", HOCKET_DRIVER="steam"))
+        assert line.startswith("HOCKET_DRIVER")
     assert all(word in line for word in ("'steam'", "auto", "epoll", "selector"))
 
 

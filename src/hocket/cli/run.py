@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import hocket
+from hocket import drivers
 from hocket.cli import startup, target
 from hocket.cli.errors import UsageError
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if not program:
         raise UsageError("run needs a SCRIPT, -m MODULE or MODULE:FUNCTION (see hocket run --help)")
     check_interpreter()
-    check_driver(options.driver or os.environ.get("HOCKET_DRIVER"))
+    check_driver(options.driver)
     command = [sys.executable, *interpreter_flags(), *target.python_arguments(program)]
     environment = program_environment(driver=options.driver, debug=options.debug, report=options.report)
     if sys.platform == "win32":  # exec there starts a second process and lets the shell go on at once
@@ -101,13 +102,13 @@ def check_interpreter() -> None:
 
 
 def check_driver(name: str | None) -> None:
-    """Raise UsageError for a driver that does not exist or does not work on this machine."""
-    if not name:
+    """Raise UsageError if the driver `name`, or the one that HOCKET_DRIVER names, does not exist or work here."""
+    if name is None and not os.environ.get("HOCKET_DRIVER"):
         return
     try:
-        hocket.new_event_loop(driver=name).close()
-    except (ValueError, OSError, ImportError, NotImplementedError, RuntimeError) as error:
-        raise UsageError(" ".join(str(error).split())) from None
+        drivers.make(name).close()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UsageError(str(error)) from None
 
 
 def interpreter_flags() -> list[str]:
