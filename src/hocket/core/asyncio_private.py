@@ -22,6 +22,7 @@ from asyncio import (
     format_helpers,
     futures,
     log,
+    sslproto,
     tasks,
     trsock,
     unix_events,
@@ -80,6 +81,7 @@ iscoroutinefunction: Callable[[object], bool] = getattr(
 )
 format_handle: Callable[[Any], str] = base_events._format_handle
 set_running_loop: Callable[[Any], None] = events._set_running_loop
+running_loop: Callable[[], Any] = events._get_running_loop
 set_nodelay: Callable[[Any], None] = base_events._set_nodelay
 
 
@@ -103,6 +105,29 @@ def creation_stack(depth: int = 1) -> StackSummary:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("hocket."):
         frame = frame.f_back
     return format_helpers.extract_stack(frame)
+
+
+# -- Servers, which count their connections, and what a new connection is made of
+
+set_result_unless_cancelled: Callable[[Any, Any], None] = futures._set_result_unless_cancelled
+SSLProtocol = sslproto.SSLProtocol
+_ATTACH_TAKES_TRANSPORT = len(inspect.signature(base_events.Server._attach).parameters) > 1
+
+
+def attach(server: Any, transport: Any) -> None:
+    """Count *transport* among the connections of *server*."""
+    if _ATTACH_TAKES_TRANSPORT:
+        server._attach(transport)
+    else:
+        server._attach()
+
+
+def detach(server: Any, transport: Any) -> None:
+    """Undo `attach`."""
+    if _ATTACH_TAKES_TRANSPORT:
+        server._detach(transport)
+    else:
+        server._detach()
 
 
 # -- Who makes tasks, and who awaits whom

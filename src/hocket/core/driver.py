@@ -62,8 +62,9 @@ class Driver:
         raise NotImplementedError(f"{type(self).__name__} must define wake()")
 
     def close(self) -> None:
-        """Give everything back to the kernel.  May be called twice."""
-        raise NotImplementedError(f"{type(self).__name__} must define close()")
+        """Watch nothing any more, and give everything back to the kernel.  May be called twice."""
+        self._watches = []
+        self.watched = 0
 
     def _arm(self, fd: int, before: int, after: int) -> None:
         """Have the kernel report what *after* names for *fd*, where it reported *before* until now; 0 is nothing."""

@@ -56,6 +56,7 @@ class EpollDriver(Driver):
         self._poller.wake()
 
     def close(self) -> None:
+        Driver.close(self)
         self._poller.close()
 
     def _arm(self, fd: int, before: int, after: int) -> None:

@@ -52,6 +52,7 @@ class SelectorDriver(Driver):
             self._wake_writer.send(b"\0")
 
     def close(self) -> None:
+        super().close()
         if self._closed:
             return
         self._closed = True

@@ -1,0 +1,210 @@
+"""The event loop: the engine, a driver and the network in front of asyncio's own loop; and the ways to run one.
+
+What is hot is hocket's: the turn, timers, tasks and futures, readiness, stream sockets.  Everything else (argument
+checking, name resolution, servers, TLS, datagrams, pipes, processes, signals, executors) is the code of
+`asyncio.SelectorEventLoop`, which calls the hooks that are overridden here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from hocket import drivers
+from hocket.core import asyncio_private
+from hocket.core.driver import Driver
+from hocket.core.engine import Engine
+from hocket.core.handles import Handle
+from hocket.native.sockets import ReadBuffer
+from hocket.net.accept import Acceptor
+from hocket.net.stream import READ_SIZE, StreamTransport
+
+T = TypeVar("T")
+
+
+class _DriverAsSelector(selectors.BaseSelector):
+    """Stands where asyncio's loop keeps its selector.  The driver watches the descriptors; nobody registers here."""
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> Any:
+        raise NotImplementedError("this loop waits through its driver: use add_reader() and add_writer()")
+
+    def unregister(self, fileobj: Any) -> Any:
+        raise KeyError(f"{fileobj!r} is not registered")
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        return []
+
+    def get_map(self) -> dict[Any, Any]:
+        return {}
+
+
+class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[misc]
+    """An asyncio event loop on hocket's engine.  Made by `new_event_loop`; every asyncio program runs on it.
+
+    *driver* is the name of a driver (``auto``, ``epoll``, ``selector``), a `hocket.core.driver.Driver`, or None for
+    what the environment variable ``HOCKET_DRIVER`` says, and ``auto`` if it says nothing.
+    """
+
+    def __init__(self, driver: str | Driver | None = None) -> None:
+        self._closed = True  # Until there is something to close: a loop that could not be made must not complain.
+        chosen = driver if isinstance(driver, Driver) else drivers.make(driver)
+        Engine.__init__(self, chosen)
+        self._read_buffer = ReadBuffer(READ_SIZE)
+        try:
+            asyncio.SelectorEventLoop.__init__(self, _DriverAsSelector())
+        except BaseException:
+            self._closed = True
+            chosen.close()
+            raise
+        self._announce_creation()
+
+    def close(self) -> None:
+        """Close the loop, which must not be running, and give everything back.  Harmless if closed already."""
+        if self._closed or self.is_running():
+            super().close()
+            return
+        try:
+            super().close()
+        finally:
+            self._close_engine()
+
+    # -- Readiness
+
+    def _add_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> Handle:
+        self._check_closed()
+        handle = Handle(callback, args, self, None)
+        _cancel(self._driver.add_reader(fd, handle))
+        return handle
+
+    def _add_writer(self, fd: int, callback: Callable[..., object], *args: Any) -> Handle:
+        self._check_closed()
+        handle = Handle(callback, args, self, None)
+        _cancel(self._driver.add_writer(fd, handle))
+        return handle
+
+    def _remove_reader(self, fd: int) -> bool:
+        return _cancel(self._driver.remove_reader(fd))
+
+    def _remove_writer(self, fd: int) -> bool:
+        return _cancel(self._driver.remove_writer(fd))
+
+    def _write_to_self(self) -> None:
+        self._driver.wake()
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call *callback* in every turn in which *fd*, a descriptor or what has a ``fileno()``, can be read."""
+        self._ensure_fd_no_transport(fd)
+        self._add_reader(_fileno(fd), callback, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Stop watching *fd* for reading.  False if it was not watched."""
+        self._ensure_fd_no_transport(fd)
+        return self._remove_reader(_fileno(fd))
+
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call *callback* in every turn in which *fd*, a descriptor or what has a ``fileno()``, can be written."""
+        self._ensure_fd_no_transport(fd)
+        self._add_writer(_fileno(fd), callback, *args)
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Stop watching *fd* for writing.  False if it was not watched."""
+        self._ensure_fd_no_transport(fd)
+        return self._remove_writer(_fileno(fd))
+
+    # -- Transports
+
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: dict[str, Any] | None = None, server: Any = None
+    ) -> Any:
+        self._ensure_fd_no_transport(sock)
+        return StreamTransport(self, sock, protocol, waiter, extra, server)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        **timeouts: float | None,
+    ) -> Any:
+        self._ensure_fd_no_transport(rawsock)
+        tls = asyncio_private.SSLProtocol(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+        )
+        StreamTransport(self, rawsock, tls, None, extra, server)
+        return tls._app_transport
+
+
+def _cancel(runnable: Any) -> bool:
+    """Take back what a descriptor was watched for.  False if it was not."""
+    if runnable is None:
+        return False
+    if isinstance(runnable, Handle):
+        runnable.cancel()
+    return True
+
+
+def _fileno(fd: Any) -> int:
+    return fd if isinstance(fd, int) else int(fd.fileno())
+
+
+def new_event_loop(*, driver: str | Driver | None = None) -> EventLoop:
+    """Make an event loop.
+
+    *driver* chooses how it waits: ``auto``, ``epoll`` (Linux) or ``selector`` (anywhere); None asks ``HOCKET_DRIVER``.
+    Raises `ValueError` for another name, with the list, and `RuntimeError` for a driver that this system lacks.
+
+        with asyncio.Runner(loop_factory=hocket.new_event_loop) as runner:
+            runner.run(main())
+    """
+    return EventLoop(driver)
+
+
+class Runner(asyncio.Runner):
+    """`asyncio.Runner` on hocket: runs several coroutines on one loop, and cleans up after them.
+
+        with hocket.Runner() as runner:
+            runner.run(first())
+            runner.run(second())
+    """
+
+    def __init__(self, *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None) -> None:
+        super().__init__(debug=debug, loop_factory=new_event_loop if loop_factory is None else loop_factory)
+
+
+def run(
+    main: Coroutine[Any, Any, T], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
+) -> T:
+    """Run the coroutine *main* on a new hocket loop and return its result; as `asyncio.run`.
+
+    Tasks that are left over are cancelled, asynchronous generators and the default executor are shut down.  Ctrl-C
+    cancels *main* and then raises `KeyboardInterrupt`.  Raises `RuntimeError` if a loop runs in this thread already.
+
+        hocket.run(main())
+    """
+    if asyncio_private.running_loop() is not None:
+        raise RuntimeError("hocket.run() cannot be called from a running event loop")
+    with Runner(debug=debug, loop_factory=loop_factory) as runner:
+        return runner.run(main)
+
+
+class EventLoopPolicy(asyncio_private.DefaultEventLoopPolicy):  # type: ignore[misc]
+    """asyncio's default policy, with hocket's loop.  `install` sets it."""
+
+    _loop_factory = EventLoop
+
+
+def install() -> None:
+    """Make hocket the loop of every `asyncio.run` and `asyncio.new_event_loop` of this process from now on.
+
+    Loops that exist already stay what they are.  Harmless if called twice.  To choose hocket for one run only, use
+    `hocket.run` or ``asyncio.Runner(loop_factory=hocket.new_event_loop)``.
+    """
+    asyncio_private.set_event_loop_policy(EventLoopPolicy())

@@ -1,0 +1,63 @@
+"""Accepting connections, and what to do when the process has no descriptor left for them.
+
+asyncio's own accept loop goes on after ``EMFILE`` and reports it once for every connection of the backlog; this one
+reports once, stops listening, and tries again in a second.  The clients wait in the kernel's queue meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any
+
+from hocket.core import asyncio_private
+
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Acceptor:
+    """The part of an event loop that accepts; to be combined with `asyncio.SelectorEventLoop`, in front of it."""
+
+    def _accept_connection(
+        self: Any, protocol_factory: Any, sock: socket.socket, sslcontext: Any, server: Any, backlog: int, *timeouts: float
+    ) -> None:
+        for _ in range(max(backlog, 1)):
+            try:
+                connection, address = sock.accept()
+                connection.setblocking(False)
+            except ConnectionAbortedError:
+                continue
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                self.call_exception_handler(
+                    {
+                        "message": "socket.accept() out of system resource",
+                        "exception": error,
+                        "socket": asyncio_private.TransportSocket(sock),
+                    }
+                )
+                self._remove_reader(sock.fileno())
+                self.call_later(
+                    asyncio_private.ACCEPT_RETRY_DELAY,
+                    self._accept_again,
+                    (protocol_factory, sock, sslcontext, server, backlog, *timeouts),
+                )
+                return
+            if self._debug:
+                asyncio_private.logger.debug(
+                    "%r got a new connection from %r: %r", server, address, connection
+                )
+            self.create_task(
+                self._accept_connection2(
+                    protocol_factory, connection, {"peername": address}, sslcontext, server, *timeouts
+                )
+            )
+
+    def _accept_again(self: Any, arguments: tuple[Any, ...]) -> None:
+        sock = arguments[1]
+        # The server may have been closed in the meantime.
+        if sock.fileno() >= 0:
+            self._start_serving(*arguments)
