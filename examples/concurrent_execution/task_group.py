@@ -4,7 +4,6 @@ Output::
 
     {1: 'item 1', 2: 'item 2', 3: 'item 3'}
     fetch 4 cancelled
-    fetch 5 cancelled
     failed with 1 error: ValueError('item -1 does not exist')
     tasks left over: 0
 """
@@ -35,7 +34,7 @@ async def run_batch(ids):
 async def main():
     print(await run_batch([1, 2, 3]))
     try:
-        await run_batch([4, -1, 5])
+        await run_batch([4, -1])
     except* ValueError as group:
         print(f"failed with {len(group.exceptions)} error: {group.exceptions[0]!r}")
     print("tasks left over:", len(asyncio.all_tasks()) - 1)
