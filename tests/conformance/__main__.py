@@ -11,8 +11,14 @@ from . import modules, report, runner
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--module", action="append", default=[], metavar="NAME", help="run this module (repeatable)")
-    parser.add_argument("-k", dest="patterns", action="append", default=[], metavar="PATTERN",
-                        help="run only tests whose id contains PATTERN (repeatable)")
+    parser.add_argument(
+        "-k",
+        dest="patterns",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="run only tests whose id contains PATTERN (repeatable)",
+    )
     parser.add_argument("--baseline", action="store_true", help="run everything on stock asyncio instead")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
     parser.add_argument("--list", action="store_true", help="list the modules of this interpreter")

@@ -6,13 +6,13 @@ that a generated test class makes, is counted (`USAGE`).
 
 import asyncio
 import selectors
+from asyncio import events, unix_events
 from dataclasses import dataclass
 from typing import Any
 
-from asyncio import events, unix_events
-
 import hocket
 from hocket.core.scheduler import Scheduler, on_close, on_create
+from hocket.drivers.selector import SelectorDriver
 
 
 @dataclass
@@ -38,9 +38,7 @@ USAGE = Usage()
 
 def new_loop(selector: selectors.BaseSelector | None = None) -> Any:
     """A hocket loop; over the given selector where a test names the way of waiting."""
-    if selector is None:
-        return hocket.new_event_loop()
-    return hocket.EventLoop(selector)
+    return hocket.new_event_loop(driver=None if selector is None else SelectorDriver(selector))
 
 
 def _count_created(loop: Scheduler) -> None:

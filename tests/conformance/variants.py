@@ -9,14 +9,13 @@ Two kinds of loop: CPython's own `TestLoop` (a foreign loop with a scripted cloc
 and hocket's.
 """
 
+import asyncio
 import importlib
 import unittest
+from asyncio import tasks
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
-
-import asyncio
-from asyncio import tasks
 
 import hocket
 
@@ -89,22 +88,35 @@ def _tasks(module: Any) -> Iterator[Twin]:
     yield twin("HocketTask_CFuture_Tests", "CTask_PyFuture_Tests", hocket.Task, stock_future)
     yield twin("CTask_HocketFuture_Tests", "CTask_PyFuture_Tests", stock_task, hocket.Future)
     yield twin("HocketTask_PyFuture_Tests", "CTask_PyFuture_Tests", hocket.Task, asyncio.futures._PyFuture)
-    yield twin("HocketTask_HocketFuture_SubclassTests", "CTask_CFuture_SubclassTests", hocket.Task, hocket.Future,
-               subclassed=True)
-    yield twin("HocketTask_HocketFuture_OnHocketLoop_Tests", "CTask_CFuture_Tests", hocket.Task, hocket.Future,
-               OnHocketLoop)
-    yield twin("HocketTask_CFuture_OnHocketLoop_Tests", "CTask_PyFuture_Tests", hocket.Task, stock_future,
-               OnHocketLoop)
-    yield twin("CTask_HocketFuture_OnHocketLoop_Tests", "CTask_PyFuture_Tests", stock_task, hocket.Future,
-               OnHocketLoop)
-    yield twin("HocketTask_HocketFuture_OnHocketLoop_SubclassTests", "CTask_CFuture_SubclassTests", hocket.Task,
-               hocket.Future, OnHocketLoop, subclassed=True)
+    yield twin(
+        "HocketTask_HocketFuture_SubclassTests",
+        "CTask_CFuture_SubclassTests",
+        hocket.Task,
+        hocket.Future,
+        subclassed=True,
+    )
+    yield twin(
+        "HocketTask_HocketFuture_OnHocketLoop_Tests", "CTask_CFuture_Tests", hocket.Task, hocket.Future, OnHocketLoop
+    )
+    yield twin("HocketTask_CFuture_OnHocketLoop_Tests", "CTask_PyFuture_Tests", hocket.Task, stock_future, OnHocketLoop)
+    yield twin("CTask_HocketFuture_OnHocketLoop_Tests", "CTask_PyFuture_Tests", stock_task, hocket.Future, OnHocketLoop)
+    yield twin(
+        "HocketTask_HocketFuture_OnHocketLoop_SubclassTests",
+        "CTask_CFuture_SubclassTests",
+        hocket.Task,
+        hocket.Future,
+        OnHocketLoop,
+        subclassed=True,
+    )
 
     def current_loop_task(self: Any, coro: Any) -> Any:
         return new_task(coro, loop=self.loop)
 
-    yield ("HocketCurrentLoopTests", type("HocketCurrentLoopTests", (module.CCurrentLoopTests,),
-                                          {"new_task": current_loop_task}), "CCurrentLoopTests")
+    yield (
+        "HocketCurrentLoopTests",
+        type("HocketCurrentLoopTests", (module.CCurrentLoopTests,), {"new_task": current_loop_task}),
+        "CCurrentLoopTests",
+    )
     for base in ("FutureGatherTests", "CoroutineGatherTests", "SleepTests", "GenericTaskTests"):
         name = f"{base}_OnHocketLoop"
         yield name, type(name, (OnHocketLoop, getattr(module, base)), {}), base
@@ -123,8 +135,10 @@ def _futures(module: Any) -> Iterator[Twin]:
 
         return _new_future
 
-    for cls, label, base in ((hocket.Future, "HocketFuture", "CFuture"),
-                             (HocketSubFuture, "HocketSubFuture", "CSubFuture")):
+    for cls, label, base in (
+        (hocket.Future, "HocketFuture", "CFuture"),
+        (HocketSubFuture, "HocketSubFuture", "CSubFuture"),
+    ):
         for mixins, suffix in (((), ""), ((OnHocketLoop,), "OnHocketLoop")):
             stock = f"{base}Tests"
             name = f"{label}{suffix}Tests"
@@ -137,15 +151,20 @@ def _futures(module: Any) -> Iterator[Twin]:
         doors.USAGE.futures += 1
         return hocket.Future
 
-    yield ("HocketFutureInheritanceTests",
-           type("HocketFutureInheritanceTests", (module.CFutureInheritanceTests,), {"_get_future_cls": future_class}),
-           "CFutureInheritanceTests")
+    yield (
+        "HocketFutureInheritanceTests",
+        type("HocketFutureInheritanceTests", (module.CFutureInheritanceTests,), {"_get_future_cls": future_class}),
+        "CFutureInheritanceTests",
+    )
     yield "DuckTests_OnHocketLoop", type("DuckTests_OnHocketLoop", (OnHocketLoop, module.DuckTests), {}), "DuckTests"
 
 
 def _futures2(module: Any) -> Iterator[Twin]:
-    yield ("HocketFutureTests", type("HocketFutureTests", (module.CFutureTests,), {"cls": staticmethod(new_task)}),
-           "CFutureTests")
+    yield (
+        "HocketFutureTests",
+        type("HocketFutureTests", (module.CFutureTests,), {"cls": staticmethod(new_task)}),
+        "CFutureTests",
+    )
 
 
 def _eager(module: Any) -> Iterator[Twin]:

@@ -23,9 +23,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 class Recorder(unittest.TestResult):
     """Writes `start` and `end` events; a test with several failures (sub-tests, cleanups) keeps all of them."""
 
-    def __init__(
-        self, out: TextIO, test_timeout: float, usage: Any | None, twin_of: Callable[[str], str]
-    ) -> None:
+    def __init__(self, out: TextIO, test_timeout: float, usage: Any | None, twin_of: Callable[[str], str]) -> None:
         super().__init__()
         self._out = out
         self._usage = usage
@@ -76,9 +74,7 @@ class Recorder(unittest.TestResult):
     def _outside_test(self, name: str, outcome: str, detail: str) -> None:
         """A class or module fixture, or an import, ended the matter before any test."""
         self.emit(event="start", id=name, baseline=name)
-        self.emit(
-            event="end", id=name, outcome=outcome, detail=detail, seconds=0.0, loops=0, tasks=0, futures=0
-        )
+        self.emit(event="end", id=name, outcome=outcome, detail=detail, seconds=0.0, loops=0, tasks=0, futures=0)
 
     def _failed(self, test: Any, err: ExcInfo) -> None:
         detail = "".join(traceback.format_exception(*err))
