@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
 
 import hocket
+
+ENGINE_FRAME = re.compile(r'[ |]*File "[^"]*\bhocket/core/future\.py", line \d+, in \S+')
 
 PACKAGE_PARENT = str(Path(hocket.__file__).resolve().parents[1])
 
@@ -21,6 +24,20 @@ class Ended:
     code: int
     stdout: str
     stderr: str
+
+
+def without_engine(ended: Ended) -> Ended:
+    """Drop the frames inside the engine from tracebacks: ``result()`` of hocket's futures is Python, asyncio's is C."""
+    kept: list[str] = []
+    skipped_below: int | None = None
+    for line in ended.stderr.splitlines(keepends=True):
+        indent = len(line) - len(line.lstrip(" |"))
+        if skipped_below is not None and indent > skipped_below:
+            continue  # the source of the frame that was dropped
+        skipped_below = indent if ENGINE_FRAME.match(line) else None
+        if skipped_below is None:
+            kept.append(line)
+    return replace(ended, stderr="".join(kept))
 
 
 class Workplace:
