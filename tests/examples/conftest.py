@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -62,15 +62,29 @@ class Result:
         return float(found.group(1))
 
 
-@cache
-def run_once(name: str) -> Result:
-    return Result(run(name))
-
-
 @pytest.fixture(scope="session")
-def example() -> Callable[[str], Result]:
-    """Run an example without arguments, once for all tests that look at it."""
-    return run_once
+def example(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Result]]:
+    """What an example did without arguments; it runs once for all tests that look at it.
+
+    Examples mostly wait, so those that the selected tests will ask for run ahead, two at a time.
+    """
+    ahead: dict[str, Future[Result]] = {}
+    with ThreadPoolExecutor(2) as pool:
+
+        def result(name: str) -> Result:
+            if name not in ahead:
+                ahead[name] = pool.submit(lambda: Result(run(name)))
+            return ahead[name].result()
+
+        for item in request.session.items:
+            if isinstance(item, pytest.Function) and "example" in item.fixturenames and hasattr(item, "callspec"):
+                name = item.callspec.params["name"]
+                if name not in ahead:
+                    ahead[name] = pool.submit(lambda name=name: Result(run(name)))
+        try:
+            yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")
