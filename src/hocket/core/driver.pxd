@@ -2,6 +2,10 @@ cimport cython
 
 from hocket.core.ready cimport Ready, Runnable
 
+# The names without the underscore are Python's.
+cdef int _READ
+cdef int _WRITE
+
 
 @cython.final
 cdef class Watch:

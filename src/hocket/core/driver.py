@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from hocket.core.ready import Ready, Runnable
 
-READ = 1
-WRITE = 2
+READ = _READ = 1
+WRITE = _WRITE = 2
 
 
 class Watch:
@@ -76,7 +76,7 @@ class Driver:
         """Run *runnable* in each turn in which *fd* can be read.  Returns whom it replaces."""
         watch = self._watch(fd)
         # Even if it is armed already: the number may have been closed and handed out again without our knowing.
-        self._change(fd, watch, watch.armed | READ)
+        self._change(fd, watch, watch.armed | _READ)
         previous = watch.reader
         watch.reader = runnable
         return previous
@@ -84,7 +84,7 @@ class Driver:
     def add_writer(self, fd: int, runnable: Runnable) -> Runnable | None:
         """Run *runnable* in each turn in which *fd* can be written.  Returns whom it replaces."""
         watch = self._watch(fd)
-        self._change(fd, watch, watch.armed | WRITE)
+        self._change(fd, watch, watch.armed | _WRITE)
         previous = watch.writer
         watch.writer = runnable
         return previous
@@ -96,7 +96,7 @@ class Driver:
             return None
         previous = watch.reader
         watch.reader = None
-        self._change(fd, watch, watch.armed & ~READ)
+        self._change(fd, watch, watch.armed & ~_READ)
         return previous
 
     def remove_writer(self, fd: int) -> Runnable | None:
@@ -106,7 +106,7 @@ class Driver:
             return None
         previous = watch.writer
         watch.writer = None
-        self._change(fd, watch, watch.armed & ~WRITE)
+        self._change(fd, watch, watch.armed & ~_WRITE)
         return previous
 
     def interest(self, fd: int) -> int:
@@ -140,7 +140,7 @@ class Driver:
         watch = self._watched(fd)
         if watch is None:
             return
-        if events & READ and watch.reader is not None:
+        if events & _READ and watch.reader is not None:
             ready.push(watch.reader)
-        if events & WRITE and watch.writer is not None:
+        if events & _WRITE and watch.writer is not None:
             ready.push(watch.writer)

@@ -19,7 +19,9 @@ class Engine(Scheduler):
 
     def create_future(self) -> Future:
         """A new `hocket.Future` on this loop."""
-        return Future(loop=self)
+        future = Future.__new__(Future)
+        future._init_future(self)
+        return future
 
     def create_task(self, coro: Any, *, name: object = None, context: Context | None = None, **options: Any) -> Any:
         """Run *coro* in a new task: a `hocket.Task`, or what the task factory makes.  As `asyncio.loop.create_task`.
@@ -31,4 +33,12 @@ class Engine(Scheduler):
         factory = self._task_factory  # type: ignore[attr-defined]
         if factory is not None:
             return asyncio_private.call_task_factory(factory, self, coro, name, context, options)
-        return Task(coro, loop=self, name=name, context=context, **options)
+        eager = options.pop("eager_start", False) if options else False
+        if options:
+            raise TypeError(f"create_task() got an unexpected keyword argument {next(iter(options))!r}")
+        return self._new_task(coro, name, context, bool(eager))
+
+    def _new_task(self, coro: Any, name: object, context: Context | None, eager: bool) -> Task:
+        task = Task.__new__(Task)
+        task._init_task(coro, self, name, context, eager)
+        return task

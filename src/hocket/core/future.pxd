@@ -2,12 +2,14 @@ cimport cython
 
 from hocket.core.ready cimport Runnable
 from hocket.core.scheduler cimport Scheduler
+from hocket.native.step cimport copy_context
 
 
 cdef class Future(Runnable):
     cdef public object _loop
     cdef Scheduler _scheduler
-    cdef int _status
+    cdef bint _done
+    cdef bint _cancelled
     cdef public bint _asyncio_future_blocking
     cdef bint _unretrieved
     cdef public object _result

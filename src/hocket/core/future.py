@@ -11,7 +11,7 @@ import asyncio
 import reprlib
 import sys
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,16 @@ from hocket.core import asyncio_private
 from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
 
+try:
+    import cython
+except ImportError:
+    from hocket.native import uncompiled as cython
+if not cython.compiled:
+    from hocket.native.step import copy_context
+
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-PENDING = 0
-CANCELLED = 1
-FINISHED = 2
-
-_STATES = ("PENDING", "CANCELLED", "FINISHED")
 _REFUSE_STOP_ITERATION = sys.version_info < (3, 12)
 
 
@@ -56,7 +58,8 @@ class Future(Runnable):
         self.publishes = False
         self._loop = loop
         self._scheduler: Scheduler | None = loop if isinstance(loop, Scheduler) else None
-        self._status = PENDING
+        self._done = False
+        self._cancelled = False
         self._asyncio_future_blocking = False
         self._unretrieved = False
         self._result: Any = None
@@ -98,7 +101,9 @@ class Future(Runnable):
 
     @property
     def _state(self) -> str:
-        return _STATES[self._status]
+        if not self._done:
+            return "PENDING"
+        return "CANCELLED" if self._cancelled else "FINISHED"
 
     @property
     def _log_traceback(self) -> bool:
@@ -130,37 +135,37 @@ class Future(Runnable):
     def get_loop(self) -> Any:
         """The loop that the future belongs to."""
         if self._loop is None:
-            raise RuntimeError(f"{type(self).__name__} object is not initialized.")
+            raise RuntimeError("Future object is not initialized.")
         return self._loop
 
     # -- Outcome
 
     def cancelled(self) -> bool:
         """True if the future was cancelled."""
-        return self._status == CANCELLED
+        return self._cancelled
 
     def done(self) -> bool:
         """True if the future has a result or an exception, or was cancelled."""
-        return self._status != PENDING
+        return self._done
 
     def result(self) -> Any:
         """The result.  Raises the exception that was set; `asyncio.CancelledError` if the future was cancelled;
         `asyncio.InvalidStateError` if it is not done."""
-        if self._status == FINISHED:
-            self._unretrieved = False
-            if self._exception is None:
-                return self._result
-            raise self._exception.with_traceback(self._exception_tb)
-        if self._status == CANCELLED:
+        if not self._done:
+            raise asyncio.InvalidStateError("Result is not ready.")
+        if self._cancelled:
             raise self._make_cancelled_error()
-        raise asyncio.InvalidStateError("Result is not ready.")
+        self._unretrieved = False
+        if self._exception is None:
+            return self._result
+        raise self._exception.with_traceback(self._exception_tb)
 
     def exception(self) -> BaseException | None:
         """The exception that was set, or None.  Raises as `result` does if cancelled or not done."""
-        if self._status == CANCELLED:
-            raise self._make_cancelled_error()
-        if self._status != FINISHED:
+        if not self._done:
             raise asyncio.InvalidStateError("Exception is not set.")
+        if self._cancelled:
+            raise self._make_cancelled_error()
         self._unretrieved = False
         return self._exception
 
@@ -169,10 +174,10 @@ class Future(Runnable):
         self._finish(result)
 
     def _finish(self, result: Any) -> None:
-        if self._status != PENDING:
+        if self._done:
             raise asyncio.InvalidStateError(f"{self._state}: {self!r}")
         self._result = result
-        self._status = FINISHED
+        self._done = True
         self._wake_all()
 
     def set_exception(self, exception: BaseException | type[BaseException]) -> None:
@@ -184,7 +189,7 @@ class Future(Runnable):
         self._fail(exception)
 
     def _fail(self, exception: Any) -> None:
-        if self._status != PENDING:
+        if self._done:
             raise asyncio.InvalidStateError(f"{self._state}: {self!r}")
         if isinstance(exception, type):
             exception = exception()
@@ -192,7 +197,7 @@ class Future(Runnable):
             exception = _transportable(exception)
         self._exception = exception
         self._exception_tb = exception.__traceback__
-        self._status = FINISHED
+        self._done = True
         self._wake_all()
         self._unretrieved = True
 
@@ -202,9 +207,10 @@ class Future(Runnable):
         return self._abandon(msg)
 
     def _abandon(self, msg: Any) -> bool:
-        if self._status != PENDING:
+        if self._done:
             return False
-        self._status = CANCELLED
+        self._done = True
+        self._cancelled = True
         self._cancel_message = msg
         self._wake_all()
         return True
@@ -221,7 +227,7 @@ class Future(Runnable):
 
     def outcome_to_raise(self) -> BaseException | None:
         """What awaiting this future, which is done, is to raise in the task that it wakes."""
-        if self._status == CANCELLED:
+        if self._cancelled:
             return self._make_cancelled_error()
         self._unretrieved = False
         if self._exception is None:
@@ -235,7 +241,7 @@ class Future(Runnable):
 
         *fn* runs in *context*, by default a copy of the current one.
         """
-        if self._status != PENDING:
+        if self._done:
             self._loop.call_soon(fn, self, context=context)
             return
         self._add_waiter(fn, copy_context() if context is None else context)
@@ -255,7 +261,7 @@ class Future(Runnable):
         # Comparing runs the users' code, which may add a callback or finish the future meanwhile.
         kept = [(waiter, context) for waiter, context in waiting if context is None or not waiter == fn]
         removed = len(waiting) - len(kept)
-        if removed and self._status == PENDING:
+        if removed and not self._done:
             added = self._waiting()[len(waiting) :]
             self._first = None
             self._first_context = None
@@ -325,7 +331,7 @@ class FutureIterator:
         future = self._future
         if future is None:
             raise StopIteration
-        if future._status == PENDING:
+        if not future._done:
             if self._yielded:
                 raise RuntimeError("await wasn't used with future")
             self._yielded = True
@@ -354,3 +360,22 @@ def _transportable(stop: StopIteration) -> BaseException:
 @reprlib.recursive_repr()
 def _repr(future: Any) -> str:
     return f"<{type(future).__name__} {' '.join(asyncio_private.future_repr_info(future))}>"
+
+
+if not cython.compiled:
+    # C attributes have a value from the start, and asyncio's classes can be asked before __init__ was called.
+    Future._asyncio_future_blocking = False
+    Future._loop = None
+    Future._scheduler = None
+    Future._done = False
+    Future._cancelled = False
+    Future._unretrieved = False
+    Future._result = None
+    Future._exception = None
+    Future._exception_tb = None
+    Future._cancel_message = None
+    Future._cancelled_exc = None
+    Future._first = None
+    Future._first_context = None
+    Future._more = None
+    Future._source_traceback = None

@@ -1,5 +1,5 @@
 from hocket.core.ready cimport Runnable
-from hocket.native.step cimport call
+from hocket.native.step cimport call, copy_context
 
 
 cdef class Handle(Runnable):

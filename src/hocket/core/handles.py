@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from hocket.core import asyncio_private
@@ -19,7 +19,7 @@ try:
 except ImportError:
     from hocket.native import uncompiled as cython
 if not cython.compiled:
-    from hocket.native.step import call
+    from hocket.native.step import call, copy_context
 
 if TYPE_CHECKING:
     from traceback import StackSummary

@@ -125,9 +125,9 @@ class Scheduler:
             self._queue_due(driver.time() + self._resolution)
         try:
             if self._debug or self._measuring:
-                self._run_watched(len(queue))
+                self._run_watched(queue._count)
             else:
-                self._run_ready(len(queue))
+                self._run_ready(queue._count)
         finally:
             if self._announced is not None:
                 self.retract()
@@ -135,7 +135,7 @@ class Scheduler:
             self._end_turn()
 
     def _how_long(self) -> float:
-        if len(self._queue) or self._stopping or self._turn_end:
+        if self._queue._count or self._stopping or self._turn_end:
             return 0.0
         first = self._timers.first()
         if first is None:
@@ -155,7 +155,7 @@ class Scheduler:
 
     def _run_ready(self, count: int) -> None:
         queue = self._queue
-        while count > 0 and len(queue):
+        while count > 0 and queue._count:
             count -= 1
             item = queue.pop()
             if item.publishes:
@@ -219,7 +219,7 @@ class Scheduler:
     def _run_watched(self, count: int) -> None:
         queue = self._queue
         driver = self._driver
-        while count > 0 and len(queue):
+        while count > 0 and queue._count:
             count -= 1
             item = queue.pop()
             if item.publishes:

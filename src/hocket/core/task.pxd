@@ -2,7 +2,12 @@ cimport cython
 
 from hocket.core.future cimport Future
 from hocket.core.scheduler cimport Scheduler
-from hocket.native.step cimport Raised, Returned, send, throw
+from hocket.native.step cimport Raised, Returned, copy_context, is_coroutine, send, throw
+
+
+cdef unsigned long long _numbered
+
+cdef unsigned long long _next_number() noexcept
 
 
 cdef class Task(Future):
@@ -17,6 +22,7 @@ cdef class Task(Future):
     cdef object _to_raise
     cdef Py_ssize_t _slot
 
+    cdef _init_task(self, coro, loop, name, context, bint eager_start)
     cdef _start_soon(self)
     cdef _start_now(self)
     @cython.locals(waiter=Future)

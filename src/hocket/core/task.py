@@ -21,12 +21,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import reprlib
-from contextvars import Context, copy_context
-from types import CoroutineType
+from contextvars import Context
 from typing import Any, TextIO
 
 from hocket.core import asyncio_private
-from hocket.core.future import CANCELLED, PENDING, Future
+from hocket.core.future import Future
 from hocket.native.step import Raised, Returned
 
 try:
@@ -34,7 +33,7 @@ try:
 except ImportError:
     from hocket.native import uncompiled as cython
 if not cython.compiled:
-    from hocket.native.step import send, throw
+    from hocket.native.step import copy_context, is_coroutine, send, throw
 
 # Every task bears a number, the loops' tasks in one series: its name, unless somebody gives it a better one.
 _numbered = 0
@@ -69,10 +68,15 @@ class Task(Future):
         context: Context | None = None,
         eager_start: bool = False,
     ) -> None:
-        self._init_future(asyncio_private.get_loop_for_future() if loop is None else loop)
+        self._init_task(
+            coro, asyncio_private.get_loop_for_future() if loop is None else loop, name, context, eager_start
+        )
+
+    def _init_task(self, coro: Any, loop: Any, name: object, context: Context | None, eager_start: bool) -> None:
+        self._init_future(loop)
         self._slot = -1
         self._log_destroy_pending = False
-        if type(coro) is not CoroutineType and not asyncio_private.iscoroutine(coro):
+        if not is_coroutine(coro) and not asyncio_private.iscoroutine(coro):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
         self._log_destroy_pending = True
         self.publishes = True
@@ -111,15 +115,17 @@ class Task(Future):
             if self._scheduler is not None:
                 self._scheduler._announced = announced
             asyncio_private.swap_current_task(loop, previous)
-            if self._status == PENDING:
+            if not self._done:
                 self._enlist()
+            else:
+                self._coro = None
 
     @property
     def __class__(self) -> type:  # type: ignore[override]
         return asyncio.Task
 
     def __del__(self) -> None:
-        if self._status == PENDING and self._log_destroy_pending:
+        if not self._done and self._log_destroy_pending:
             context = {"task": self, "message": "Task was destroyed but it is pending!"}
             if self._source_traceback:
                 context["source_traceback"] = self._source_traceback
@@ -175,7 +181,7 @@ class Task(Future):
         `cancelling` until `uncancel` takes it back.
         """
         self._unretrieved = False
-        if self._status != PENDING:
+        if self._done:
             return False
         self._num_cancels_requested += 1
         if self._fut_waiter is not None and self._fut_waiter.cancel(msg=msg):
@@ -207,15 +213,19 @@ class Task(Future):
             self._to_raise = None
         elif waiter is not None:
             error = waiter.outcome_to_raise()
-        self._resume(error, self._context)
+        if not self._done:
+            self._resume(error, self._context)
+        else:
+            # Somebody has set the outcome over the coroutine's head.
+            self._scheduler.enqueue(self._step, (error,), self._context)
 
     def _step(self, error: BaseException | None = None) -> None:
         """The step as a callback, which is called inside the task's context."""
         self._resume(error, None)
 
     def _resume(self, error: BaseException | None, context: Context | None) -> None:
-        if self._status != PENDING:
-            raise asyncio.InvalidStateError(f"step of a task that is already done: {self!r}, {error!r}")
+        if self._done:
+            raise asyncio.InvalidStateError(f"_step(): already done: {self!r}, {error!r}")
         if self._must_cancel:
             if not isinstance(error, asyncio.CancelledError):
                 error = self._make_cancelled_error()
@@ -259,7 +269,7 @@ class Task(Future):
         future._asyncio_future_blocking = False
         if self._scheduler is None:
             future.add_done_callback(self._wakeup, context=self._context)
-        elif future._status == PENDING:
+        elif not future._done:
             future._add_waiter(self, None)
         else:
             self._scheduler._queue.push(self)
@@ -270,7 +280,7 @@ class Task(Future):
     def _wait_for_foreign(self, awaited: Any) -> None:
         """Wait for a future that is not of our own classes, or refuse what cannot be awaited."""
         blocking = getattr(awaited, "_asyncio_future_blocking", None)
-        if not blocking or asyncio_private.get_future_loop(awaited) is not self._loop:
+        if not blocking or awaited is self or asyncio_private.get_future_loop(awaited) is not self._loop:
             self._refuse(awaited)
             return
         asyncio_private.future_add_to_awaited_by(awaited, self)
@@ -347,7 +357,7 @@ class Task(Future):
         scheduler = self._scheduler
         if scheduler is None:
             return
-        if self._status == CANCELLED:
+        if self._cancelled:
             scheduler.tasks_cancelled += 1
         elif self._exception is None:
             scheduler.tasks_finished += 1
@@ -381,3 +391,16 @@ class Task(Future):
 @reprlib.recursive_repr()
 def _repr(task: Any) -> str:
     return f"<{type(task).__name__} {' '.join(asyncio_private.task_repr_info(task))}>"
+
+
+if not cython.compiled:
+    # C attributes have a value from the start, and asyncio's classes can be asked before __init__ was called.
+    Task._log_destroy_pending = False
+    Task._coro = None
+    Task._context = None  # type: ignore[assignment]
+    Task._name = None
+    Task._number = 0
+    Task._fut_waiter = None
+    Task._must_cancel = False
+    Task._num_cancels_requested = 0
+    Task._slot = -1

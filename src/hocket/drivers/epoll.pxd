@@ -10,11 +10,8 @@ cdef class EpollDriver(Driver):
     cdef Poller _poller
 
     cpdef double time(self) except? -1
-    @cython.locals(poller=Poller, index=int, happened=int, events=int)
+    @cython.locals(poller=Poller, index=int)
     cpdef poll(self, double timeout, Ready ready)
     cpdef wake(self)
     cpdef close(self)
     cpdef _arm(self, int fd, int before, int after)
-
-
-cdef int _bits(int interest)

@@ -11,10 +11,10 @@ A wait is rounded up to whole milliseconds, as epoll wants it.
 
 from __future__ import annotations
 
-from hocket.core.driver import READ, WRITE, Driver
+from hocket.core.driver import Driver
 from hocket.core.ready import Ready
 from hocket.native.clock import RESOLUTION
-from hocket.native.epoll import IN, OUT, Poller
+from hocket.native.epoll import Poller
 
 try:
     import cython
@@ -44,13 +44,7 @@ class EpollDriver(Driver):
     def poll(self, timeout: float, ready: Ready) -> None:
         poller = self._poller
         for index in range(poller.wait(timeout)):
-            happened = poller.events(index)
-            events = 0
-            if happened & ~OUT:
-                events = READ
-            if happened & ~IN:
-                events |= WRITE
-            self._report(poller.fd(index), events, ready)
+            self._report(poller.fd(index), poller.events(index), ready)
 
     def wake(self) -> None:
         self._poller.wake()
@@ -60,9 +54,4 @@ class EpollDriver(Driver):
         self._poller.close()
 
     def _arm(self, fd: int, before: int, after: int) -> None:
-        # READ and WRITE are not epoll's own bits.
-        self._poller.control(fd, _bits(before), _bits(after))
-
-
-def _bits(interest: int) -> int:
-    return (IN if interest & READ else 0) | (OUT if interest & WRITE else 0)
+        self._poller.control(fd, before, after)

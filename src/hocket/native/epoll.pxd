@@ -30,4 +30,4 @@ cdef class Poller:
     cpdef wake(self)
     cpdef close(self)
     cpdef int fd(self, int index) noexcept
-    cpdef unsigned int events(self, int index) noexcept
+    cpdef int events(self, int index) noexcept

@@ -10,14 +10,13 @@ import contextlib
 import os
 import select
 
-IN: int = select.EPOLLIN
-OUT: int = select.EPOLLOUT
+_EVENTS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
 
 
 class Poller:
     """One epoll instance and the eventfd that wakes it.
 
-    The kernel forgets a descriptor when it is closed, and hands its number out again: `control` therefore tolerates a
+    What may be done with a descriptor is told in two bits: 1, it can be read; 2, it can be written.  The kernel forgets a descriptor when it is closed, and hands its number out again: `control` therefore tolerates a
     registration that is gone, or that is there already.
     """
 
@@ -27,7 +26,7 @@ class Poller:
         self._epoll = select.epoll()
         try:
             self._wakefd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._epoll.register(self._wakefd, IN)
+            self._epoll.register(self._wakefd, select.EPOLLIN)
         except BaseException:
             self._epoll.close()
             raise
@@ -47,13 +46,13 @@ class Poller:
             return
         try:
             if before:
-                self._epoll.modify(fd, after)
+                self._epoll.modify(fd, _EVENTS[after])
             else:
-                self._epoll.register(fd, after)
+                self._epoll.register(fd, _EVENTS[after])
         except FileNotFoundError:
-            self._epoll.register(fd, after)
+            self._epoll.register(fd, _EVENTS[after])
         except FileExistsError:
-            self._epoll.modify(fd, after)
+            self._epoll.modify(fd, _EVENTS[after])
 
     def wait(self, timeout: float) -> int:
         """Wait *timeout* seconds at most (negative: for ever) and return how many events `fd` and `events` tell of."""
@@ -70,8 +69,9 @@ class Poller:
         return -1 if fd == self._wakefd else fd
 
     def events(self, index: int) -> int:
-        """What has happened: epoll's own bits."""
-        return self._events[index][1]
+        """What can be done now.  Errors and hang-ups, which only an attempt can tell apart, count as both."""
+        happened = self._events[index][1]
+        return (1 if happened & ~select.EPOLLOUT else 0) | (2 if happened & ~select.EPOLLIN else 0)
 
     def wake(self) -> None:
         """End the wait under way or the next one; from any thread, and harmless after `close`."""

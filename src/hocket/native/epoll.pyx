@@ -14,8 +14,9 @@ cdef extern from "sys/eventfd.h" nogil:
         EFD_NONBLOCK
         EFD_CLOEXEC
 
-IN = EPOLLIN
-OUT = EPOLLOUT
+
+cdef inline unsigned int bits(int interest) noexcept:
+    return (EPOLLIN if interest & 1 else 0) | (EPOLLOUT if interest & 2 else 0)
 
 
 cdef class Poller:
@@ -55,7 +56,7 @@ cdef class Poller:
         cdef int status
         if self._epfd < 0:
             raise ValueError("the poller is closed")
-        event.events = <unsigned int>after
+        event.events = bits(after)
         event.data.fd = fd
         if not after:
             # A descriptor that was closed has left by itself.
@@ -99,8 +100,9 @@ cdef class Poller:
         cdef int fd = self._events[index].data.fd
         return -1 if fd == self._wakefd else fd
 
-    cpdef unsigned int events(self, int index) noexcept:
-        return self._events[index].events
+    cpdef int events(self, int index) noexcept:
+        cdef unsigned int happened = self._events[index].events
+        return (1 if happened & ~<unsigned int>EPOLLOUT else 0) | (2 if happened & ~<unsigned int>EPOLLIN else 0)
 
     cpdef wake(self):
         cdef uint64_t one = 1

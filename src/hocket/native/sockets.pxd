@@ -9,6 +9,6 @@ cdef class ReadBuffer:
     cpdef read(self, int fd)
 
 
-cpdef Py_ssize_t read_into(int fd, object buffer) except -2
-cpdef Py_ssize_t write(int fd, object data) except -2
-cpdef Py_ssize_t write_many(int fd, list pieces) except -2
+cpdef Py_ssize_t receive_into(int fd, object buffer) except -2
+cpdef Py_ssize_t send_piece(int fd, object data) except -2
+cpdef Py_ssize_t send_pieces(int fd, list pieces) except -2

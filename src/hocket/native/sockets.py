@@ -33,7 +33,7 @@ class ReadBuffer:
             return None
 
 
-def read_into(fd: int, buffer: Any) -> int:
+def receive_into(fd: int, buffer: Any) -> int:
     """Read into *buffer*; returns how many bytes, 0 at the end of the stream, -1 if there is nothing yet."""
     try:
         return os.readv(fd, [buffer])
@@ -41,7 +41,7 @@ def read_into(fd: int, buffer: Any) -> int:
         return -1
 
 
-def write(fd: int, data: Any) -> int:
+def send_piece(fd: int, data: Any) -> int:
     """Write *data*; returns how many bytes were taken, -1 if none can be now."""
     try:
         return os.write(fd, data)
@@ -49,8 +49,8 @@ def write(fd: int, data: Any) -> int:
         return -1
 
 
-def write_many(fd: int, pieces: list[Any]) -> int:
-    """Write the first `MAX_PIECES` of *pieces* in one call; returns as `write` does."""
+def send_pieces(fd: int, pieces: list[Any]) -> int:
+    """Write the first `MAX_PIECES` of *pieces* in one call; returns as `send_piece` does."""
     try:
         return os.writev(fd, pieces[:MAX_PIECES])
     except (BlockingIOError, InterruptedError):

@@ -60,7 +60,7 @@ cdef class ReadBuffer:
         return PyBytes_FromStringAndSize(self._memory, count)
 
 
-cpdef Py_ssize_t read_into(int fd, object buffer) except -2:
+cpdef Py_ssize_t receive_into(int fd, object buffer) except -2:
     cdef Py_buffer view
     cdef Py_ssize_t count
     PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
@@ -73,7 +73,7 @@ cpdef Py_ssize_t read_into(int fd, object buffer) except -2:
         PyBuffer_Release(&view)
 
 
-cpdef Py_ssize_t write(int fd, object data) except -2:
+cpdef Py_ssize_t send_piece(int fd, object data) except -2:
     cdef Py_buffer view
     cdef Py_ssize_t count
     if PyBytes_CheckExact(data):
@@ -87,7 +87,7 @@ cpdef Py_ssize_t write(int fd, object data) except -2:
         PyBuffer_Release(&view)
 
 
-cpdef Py_ssize_t write_many(int fd, list pieces) except -2:
+cpdef Py_ssize_t send_pieces(int fd, list pieces) except -2:
     cdef Py_buffer views[PIECES]
     cdef iovec vector[PIECES]
     cdef msghdr message

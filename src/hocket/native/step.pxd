@@ -11,6 +11,8 @@ cdef extern from "Python.h":
     int PyContext_Exit(PyObject *context)
     PyObject *PyObject_Call(PyObject *callable, PyObject *args, PyObject *kwargs)
     PyObject *Py_None
+    object PyContext_CopyCurrent()
+    bint PyCoro_CheckExact(object candidate)
 
 cdef extern from *:
     """
@@ -104,6 +106,14 @@ cdef inline object send(object coroutine, object context):
     if status == PYGEN_NEXT:
         return take(result)
     return settled(status, result)
+
+
+cdef inline object copy_context():
+    return PyContext_CopyCurrent()
+
+
+cdef inline bint is_coroutine(object candidate):
+    return PyCoro_CheckExact(candidate)
 
 
 cdef inline object call(object callback, object args, object context):

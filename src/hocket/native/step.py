@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
+from contextvars import copy_context as copy_context
+from types import CoroutineType
 from typing import Any, final
 
 
@@ -56,6 +58,11 @@ def throw(coroutine: Any, error: BaseException, context: Context | None) -> Any:
 def call(callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> object:
     """Call *callback* inside *context*; what it raises comes through."""
     return context.run(callback, *args)
+
+
+def is_coroutine(candidate: object) -> bool:
+    """True for what an ``async def`` function returns; there are other coroutines, but these are the common ones."""
+    return type(candidate) is CoroutineType
 
 
 def _without_our_frame(error: BaseException) -> BaseException:

@@ -48,3 +48,11 @@ def python_throw(coroutine, error, context):
 
 def python_call(callback, args, context):
     return call(callback, args, context)
+
+
+def python_copy_context():
+    return copy_context()
+
+
+def python_is_coroutine(candidate):
+    return is_coroutine(candidate)

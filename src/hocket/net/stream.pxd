@@ -3,8 +3,8 @@ cimport cython
 from hocket.core.driver cimport Driver
 from hocket.core.ready cimport Runnable
 from hocket.core.scheduler cimport Scheduler
-from hocket.native.sockets cimport ReadBuffer, read_into, write, write_many
-from hocket.native.step cimport call
+from hocket.native.sockets cimport ReadBuffer, receive_into, send_piece, send_pieces
+from hocket.native.step cimport call, copy_context
 
 
 cdef class StreamTransport(Runnable):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import warnings
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 
 from hocket.core import asyncio_private
@@ -31,8 +31,8 @@ try:
 except ImportError:
     from hocket.native import uncompiled as cython
 if not cython.compiled:
-    from hocket.native.sockets import read_into, write, write_many
-    from hocket.native.step import call
+    from hocket.native.sockets import receive_into, send_piece, send_pieces
+    from hocket.native.step import call, copy_context
 
 #: The most that one read takes, in bytes.
 READ_SIZE = 256 * 1024
@@ -203,7 +203,7 @@ class StreamTransport(Runnable):
             self._fatal_error(error, "Fatal error: protocol.get_buffer() call failed.")
             return
         try:
-            count = read_into(self._sock_fd, buffer)
+            count = receive_into(self._sock_fd, buffer)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -311,7 +311,7 @@ class StreamTransport(Runnable):
         buffer = self._buffer
         try:
             while buffer:
-                count = write(self._sock_fd, buffer[0]) if len(buffer) == 1 else write_many(self._sock_fd, buffer)
+                count = send_piece(self._sock_fd, buffer[0]) if len(buffer) == 1 else send_pieces(self._sock_fd, buffer)
                 if count < 0:
                     break
                 self._buffered -= count
