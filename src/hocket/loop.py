@@ -72,23 +72,23 @@ class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[mi
 
     # -- Readiness
 
-    def _add_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> Handle:
+    def _add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         self._check_closed()
         handle = Handle(callback, args, self, None)
-        _cancel(self._driver.add_reader(fd, handle))
+        _cancel(self._driver.add_reader(_fileno(fd), handle))
         return handle
 
-    def _add_writer(self, fd: int, callback: Callable[..., object], *args: Any) -> Handle:
+    def _add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         self._check_closed()
         handle = Handle(callback, args, self, None)
-        _cancel(self._driver.add_writer(fd, handle))
+        _cancel(self._driver.add_writer(_fileno(fd), handle))
         return handle
 
-    def _remove_reader(self, fd: int) -> bool:
-        return _cancel(self._driver.remove_reader(fd))
+    def _remove_reader(self, fd: Any) -> bool:
+        return _cancel(self._driver.remove_reader(_fileno(fd)))
 
-    def _remove_writer(self, fd: int) -> bool:
-        return _cancel(self._driver.remove_writer(fd))
+    def _remove_writer(self, fd: Any) -> bool:
+        return _cancel(self._driver.remove_writer(_fileno(fd)))
 
     def _write_to_self(self) -> None:
         self._driver.wake()
@@ -96,22 +96,22 @@ class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[mi
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call *callback* in every turn in which *fd*, a descriptor or what has a ``fileno()``, can be read."""
         self._ensure_fd_no_transport(fd)
-        self._add_reader(_fileno(fd), callback, *args)
+        self._add_reader(fd, callback, *args)
 
     def remove_reader(self, fd: Any) -> bool:
         """Stop watching *fd* for reading.  False if it was not watched."""
         self._ensure_fd_no_transport(fd)
-        return self._remove_reader(_fileno(fd))
+        return self._remove_reader(fd)
 
     def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call *callback* in every turn in which *fd*, a descriptor or what has a ``fileno()``, can be written."""
         self._ensure_fd_no_transport(fd)
-        self._add_writer(_fileno(fd), callback, *args)
+        self._add_writer(fd, callback, *args)
 
     def remove_writer(self, fd: Any) -> bool:
         """Stop watching *fd* for writing.  False if it was not watched."""
         self._ensure_fd_no_transport(fd)
-        return self._remove_writer(_fileno(fd))
+        return self._remove_writer(fd)
 
     # -- Transports
 
@@ -152,7 +152,12 @@ def _cancel(runnable: Any) -> bool:
 
 
 def _fileno(fd: Any) -> int:
-    return fd if isinstance(fd, int) else int(fd.fileno())
+    if isinstance(fd, int):
+        return fd
+    try:
+        return int(fd.fileno())
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f"Invalid file object: {fd!r}") from None
 
 
 def new_event_loop(*, driver: str | Driver | None = None) -> EventLoop:

@@ -24,6 +24,7 @@ from asyncio import (
     log,
     sslproto,
     tasks,
+    transports,
     trsock,
     unix_events,
 )
@@ -62,11 +63,15 @@ LOOP_HOOKS = (
 
 LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
 ACCEPT_RETRY_DELAY: float = constants.ACCEPT_RETRY_DELAY
+SSL_HANDSHAKE_TIMEOUT: float = constants.SSL_HANDSHAKE_TIMEOUT
+SSL_SHUTDOWN_TIMEOUT: float = constants.SSL_SHUTDOWN_TIMEOUT
 DEBUG_STACK_DEPTH: int = constants.DEBUG_STACK_DEPTH
 SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
 MAXIMUM_POLL_TIMEOUT: float = base_events.MAXIMUM_SELECT_TIMEOUT
 logger = log.logger
 TransportSocket = trsock.TransportSocket
+#: What `loop.sendfile` takes for a transport that can be held back.
+FlowControlledTransport: Any = transports._FlowControlMixin  # type: ignore[attr-defined]
 
 # -- How asyncio names things in logs and reprs
 

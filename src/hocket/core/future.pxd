@@ -25,6 +25,7 @@ cdef class Future(Runnable):
     cdef dict __dict__
 
     cdef _init_future(self, loop)
+    cdef _check_made(self)
     cdef _finish(self, result)
     cdef _fail(self, exception)
     cdef bint _abandon(self, msg) except -1

@@ -134,9 +134,12 @@ class Future(Runnable):
 
     def get_loop(self) -> Any:
         """The loop that the future belongs to."""
+        self._check_made()
+        return self._loop
+
+    def _check_made(self) -> None:
         if self._loop is None:
             raise RuntimeError("Future object is not initialized.")
-        return self._loop
 
     # -- Outcome
 
@@ -174,6 +177,7 @@ class Future(Runnable):
         self._finish(result)
 
     def _finish(self, result: Any) -> None:
+        self._check_made()
         if self._done:
             raise asyncio.InvalidStateError(f"{self._state}: {self!r}")
         self._result = result
@@ -189,6 +193,7 @@ class Future(Runnable):
         self._fail(exception)
 
     def _fail(self, exception: Any) -> None:
+        self._check_made()
         if self._done:
             raise asyncio.InvalidStateError(f"{self._state}: {self!r}")
         if isinstance(exception, type):
@@ -207,6 +212,7 @@ class Future(Runnable):
         return self._abandon(msg)
 
     def _abandon(self, msg: Any) -> bool:
+        self._check_made()
         if self._done:
             return False
         self._done = True
@@ -241,6 +247,7 @@ class Future(Runnable):
 
         *fn* runs in *context*, by default a copy of the current one.
         """
+        self._check_made()
         if self._done:
             self._loop.call_soon(fn, self, context=context)
             return

@@ -242,7 +242,7 @@ class Scheduler:
             self._longest_step = seconds
             self._longest_step_task, self._longest_step_where = _describe(item)
         if self._debug and seconds >= self.slow_callback_duration:  # type: ignore[attr-defined]
-            asyncio_private.logger.warning("Executing %s took %.3f seconds", _name(item), seconds)
+            asyncio_private.base_events.logger.warning("Executing %s took %.3f seconds", _name(item), seconds)
 
     # -- Who runs: asyncio.current_task()
 

@@ -1,6 +1,7 @@
 cimport cython
 
 from hocket.core.future cimport Future
+from hocket.core.handles cimport Handle
 from hocket.core.scheduler cimport Scheduler
 from hocket.native.step cimport Raised, Returned, copy_context, is_coroutine, send, throw
 

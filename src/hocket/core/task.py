@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 from hocket.core import asyncio_private
 from hocket.core.future import Future
+from hocket.core.handles import Handle
 from hocket.native.step import Raised, Returned
 
 try:
@@ -217,7 +218,7 @@ class Task(Future):
             self._resume(error, self._context)
         else:
             # Somebody has set the outcome over the coroutine's head.
-            self._scheduler.enqueue(self._step, (error,), self._context)
+            Handle(self._step, (error,), self._loop, self._context).run()
 
     def _step(self, error: BaseException | None = None) -> None:
         """The step as a callback, which is called inside the task's context."""

@@ -18,12 +18,49 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Acceptor:
     """The part of an event loop that accepts; to be combined with `asyncio.SelectorEventLoop`, in front of it."""
 
-    def _accept_connection(
-        self: Any, protocol_factory: Any, sock: socket.socket, sslcontext: Any, server: Any, backlog: int, *timeouts: float
+    def _start_serving(
+        self: Any,
+        protocol_factory: Any,
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = asyncio_private.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = asyncio_private.SSL_SHUTDOWN_TIMEOUT,
     ) -> None:
+        if sock.fileno() == -1:
+            # Closed while it waited for descriptors.
+            return
+        self._add_reader(
+            sock.fileno(),
+            self._accept_connection,
+            protocol_factory,
+            sock,
+            sslcontext,
+            server,
+            backlog,
+            ssl_handshake_timeout,
+            ssl_shutdown_timeout,
+        )
+
+    def _accept_connection(
+        self: Any,
+        protocol_factory: Any,
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = asyncio_private.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = asyncio_private.SSL_SHUTDOWN_TIMEOUT,
+    ) -> None:
+        timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
         for _ in range(max(backlog, 1)):
             try:
                 connection, address = sock.accept()
+                if self._debug:
+                    asyncio_private.logger.debug(
+                        "%r got a new connection from %r: %r", server, address, connection
+                    )
                 connection.setblocking(False)
             except ConnectionAbortedError:
                 continue
@@ -32,32 +69,20 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                self.call_exception_handler(
-                    {
-                        "message": "socket.accept() out of system resource",
-                        "exception": error,
-                        "socket": asyncio_private.TransportSocket(sock),
-                    }
-                )
-                self._remove_reader(sock.fileno())
-                self.call_later(
-                    asyncio_private.ACCEPT_RETRY_DELAY,
-                    self._accept_again,
-                    (protocol_factory, sock, sslcontext, server, backlog, *timeouts),
-                )
+                self._pause_accepting(error, protocol_factory, sock, sslcontext, server, backlog, *timeouts)
                 return
-            if self._debug:
-                asyncio_private.logger.debug(
-                    "%r got a new connection from %r: %r", server, address, connection
-                )
+            extra = {"peername": address}
             self.create_task(
-                self._accept_connection2(
-                    protocol_factory, connection, {"peername": address}, sslcontext, server, *timeouts
-                )
+                self._accept_connection2(protocol_factory, connection, extra, sslcontext, server, *timeouts)
             )
 
-    def _accept_again(self: Any, arguments: tuple[Any, ...]) -> None:
-        sock = arguments[1]
-        # The server may have been closed in the meantime.
-        if sock.fileno() >= 0:
-            self._start_serving(*arguments)
+    def _pause_accepting(self: Any, error: OSError, protocol_factory: Any, sock: socket.socket, *rest: Any) -> None:
+        self.call_exception_handler(
+            {
+                "message": "socket.accept() out of system resource",
+                "exception": error,
+                "socket": asyncio_private.TransportSocket(sock),
+            }
+        )
+        self._remove_reader(sock.fileno())
+        self.call_later(asyncio_private.ACCEPT_RETRY_DELAY, self._start_serving, protocol_factory, sock, *rest)

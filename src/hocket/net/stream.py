@@ -66,7 +66,7 @@ class StreamTransport(Runnable):
         self._driver = loop._driver
         self._read_buffer: ReadBuffer = loop._read_buffer
         self._sock: Any = sock
-        self._sock_fd: int = sock.fileno()
+        self._sock_fd = int(sock.fileno())
         self._extra = _extra_info(sock, extra)
         self._context: Context = copy_context()
         self._server = server
@@ -97,7 +97,7 @@ class StreamTransport(Runnable):
 
     @property
     def __class__(self) -> type:  # type: ignore[override]
-        return asyncio.Transport
+        return asyncio_private.FlowControlledTransport
 
     def __repr__(self) -> str:
         info = [type(self).__name__]
