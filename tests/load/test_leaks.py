@@ -15,8 +15,8 @@ WORK = [
 ]
 
 # A leak of one small object a piece would be 50 MB and a million objects; 10,000 connections, some 100 MB.
-MEMORY = 8 * 2**20
-OBJECTS = 500
+MEMORY = 4 * 2**20
+OBJECTS = 100
 
 
 @pytest.mark.slow

@@ -264,6 +264,7 @@ class Future(Runnable):
 
     def remove_done_callback(self, fn: Callable[[Any], object]) -> int:
         """Remove every callback that equals *fn*; returns how many there were."""
+        self._check_made()
         waiting = self._waiting()
         # Comparing runs the users' code, which may add a callback or finish the future meanwhile.
         kept = [(waiter, context) for waiter, context in waiting if context is None or not waiter == fn]
