@@ -22,6 +22,7 @@ cdef class StreamTransport(Runnable):
     cdef Py_ssize_t _buffered
     cdef Py_ssize_t _high_water
     cdef Py_ssize_t _low_water
+    cdef Py_ssize_t _gather_at_most
     cdef public bint _protocol_paused
     cdef bint _flush_due
     cdef bint _writing
