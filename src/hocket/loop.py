@@ -93,32 +93,12 @@ class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[mi
     def _write_to_self(self) -> None:
         self._driver.wake()
 
-    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        """Call *callback* in every turn in which *fd*, a descriptor or what has a ``fileno()``, can be read."""
-        self._ensure_fd_no_transport(fd)
-        self._add_reader(fd, callback, *args)
-
-    def remove_reader(self, fd: Any) -> bool:
-        """Stop watching *fd* for reading.  False if it was not watched."""
-        self._ensure_fd_no_transport(fd)
-        return self._remove_reader(fd)
-
-    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        """Call *callback* in every turn in which *fd*, a descriptor or what has a ``fileno()``, can be written."""
-        self._ensure_fd_no_transport(fd)
-        self._add_writer(fd, callback, *args)
-
-    def remove_writer(self, fd: Any) -> bool:
-        """Stop watching *fd* for writing.  False if it was not watched."""
-        self._ensure_fd_no_transport(fd)
-        return self._remove_writer(fd)
-
     # -- Transports
 
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: dict[str, Any] | None = None, server: Any = None
     ) -> Any:
-        self._ensure_fd_no_transport(sock)
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
         return StreamTransport(self, sock, protocol, waiter, extra, server)
 
     def _make_ssl_transport(
@@ -132,12 +112,10 @@ class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[mi
         server_hostname: str | None = None,
         extra: dict[str, Any] | None = None,
         server: Any = None,
-        **timeouts: float | None,
+        **timeouts: Any,
     ) -> Any:
-        self._ensure_fd_no_transport(rawsock)
-        tls = asyncio_private.SSLProtocol(
-            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
-        )
+        self._ensure_fd_no_transport(rawsock)  # type: ignore[attr-defined]
+        tls = asyncio_private.SSLProtocol(self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts)
         StreamTransport(self, rawsock, tls, None, extra, server)
         return tls._app_transport
 
@@ -172,21 +150,19 @@ def new_event_loop(*, driver: str | Driver | None = None) -> EventLoop:
     return EventLoop(driver)
 
 
-class Runner(asyncio.Runner):
+class Runner(asyncio.Runner):  # type: ignore[misc]  # typeshed alone calls it final
     """`asyncio.Runner` on hocket: runs several coroutines on one loop, and cleans up after them.
 
-        with hocket.Runner() as runner:
-            runner.run(first())
-            runner.run(second())
+    with hocket.Runner() as runner:
+        runner.run(first())
+        runner.run(second())
     """
 
     def __init__(self, *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None) -> None:
         super().__init__(debug=debug, loop_factory=new_event_loop if loop_factory is None else loop_factory)
 
 
-def run(
-    main: Coroutine[Any, Any, T], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None
-) -> T:
+def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None) -> T:
     """Run the coroutine *main* on a new hocket loop and return its result; as `asyncio.run`.
 
     Tasks that are left over are cancelled, asynchronous generators and the default executor are shut down.  Ctrl-C
@@ -200,7 +176,7 @@ def run(
         return runner.run(main)
 
 
-class EventLoopPolicy(asyncio_private.DefaultEventLoopPolicy):  # type: ignore[misc]
+class EventLoopPolicy(asyncio_private.DefaultEventLoopPolicy):
     """asyncio's default policy, with hocket's loop.  `install` sets it."""
 
     _loop_factory = EventLoop

@@ -20,7 +20,7 @@ from .modules import Module
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _IMPORT_ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
 # Children that die take one test with them; a module that keeps killing them is given up.
-_MAX_RESTARTS = 20
+_MAX_RESTARTS = 8
 
 
 @dataclass
@@ -141,6 +141,9 @@ def run_side(
                 break
             for result in dead:
                 result.detail += f"the process ended with {child.returncode} in this test, or right after it\n{tail}"
+        else:
+            name = f"{module.dotted} (given up)"
+            results[name] = Result(name, name, detail=f"{_MAX_RESTARTS} of its tests ended their process")
         return results
 
 

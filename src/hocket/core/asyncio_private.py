@@ -67,11 +67,18 @@ SSL_HANDSHAKE_TIMEOUT: float = constants.SSL_HANDSHAKE_TIMEOUT
 SSL_SHUTDOWN_TIMEOUT: float = constants.SSL_SHUTDOWN_TIMEOUT
 DEBUG_STACK_DEPTH: int = constants.DEBUG_STACK_DEPTH
 SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
-MAXIMUM_POLL_TIMEOUT: float = base_events.MAXIMUM_SELECT_TIMEOUT
+MAXIMUM_POLL_TIMEOUT: float = base_events.MAXIMUM_SELECT_TIMEOUT  # type: ignore[attr-defined]
 logger = log.logger
+
+
+def base_events_logger() -> Any:
+    """The logger of asyncio's loop, by the name that programs' tests replace."""
+    return base_events.logger  # type: ignore[attr-defined]
+
+
 TransportSocket = trsock.TransportSocket
 #: What `loop.sendfile` takes for a transport that can be held back.
-FlowControlledTransport: Any = transports._FlowControlMixin  # type: ignore[attr-defined]
+FlowControlledTransport: Any = transports._FlowControlMixin
 
 # -- How asyncio names things in logs and reprs
 
@@ -80,14 +87,14 @@ task_repr_info: Callable[[Any], list[str]] = base_tasks._task_repr_info
 task_get_stack: Callable[[Any, int | None], list[Any]] = base_tasks._task_get_stack
 task_print_stack: Callable[[Any, int | None, Any], None] = base_tasks._task_print_stack
 iscoroutine: Callable[[object], bool] = coroutines.iscoroutine
-get_future_loop: Callable[[Any], Any] = futures._get_loop
+get_future_loop: Callable[[Any], Any] = futures._get_loop  # type: ignore[attr-defined]
 iscoroutinefunction: Callable[[object], bool] = getattr(
     coroutines, "_iscoroutinefunction", coroutines.iscoroutinefunction
 )
-format_handle: Callable[[Any], str] = base_events._format_handle
+format_handle: Callable[[Any], str] = base_events._format_handle  # type: ignore[attr-defined]
 set_running_loop: Callable[[Any], None] = events._set_running_loop
 running_loop: Callable[[], Any] = events._get_running_loop
-set_nodelay: Callable[[Any], None] = base_events._set_nodelay
+set_nodelay: Callable[[Any], None] = base_events._set_nodelay  # type: ignore[attr-defined]
 
 
 def get_loop_for_future() -> Any:
@@ -97,10 +104,10 @@ def get_loop_for_future() -> Any:
     return events.get_event_loop()
 
 
-def format_callback(callback: object, args: tuple[Any, ...] | None, debug: bool) -> str:
+def format_callback(callback: Any, args: Any, debug: bool) -> str:
     """A callback and where it is defined, for log messages; arguments only in debug mode, as of Python 3.13."""
     if sys.version_info < (3, 13):
-        return format_helpers._format_callback_source(callback, args)  # type: ignore[call-arg]
+        return format_helpers._format_callback_source(callback, args)
     return format_helpers._format_callback_source(callback, args, debug=debug)
 
 
@@ -114,9 +121,9 @@ def creation_stack(depth: int = 1) -> StackSummary:
 
 # -- Servers, which count their connections, and what a new connection is made of
 
-set_result_unless_cancelled: Callable[[Any, Any], None] = futures._set_result_unless_cancelled
+set_result_unless_cancelled: Callable[[Any, Any], None] = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 SSLProtocol = sslproto.SSLProtocol
-_ATTACH_TAKES_TRANSPORT = len(inspect.signature(base_events.Server._attach).parameters) > 1
+_ATTACH_TAKES_TRANSPORT = len(inspect.signature(base_events.Server._attach).parameters) > 1  # type: ignore[attr-defined]
 
 
 def attach(server: Any, transport: Any) -> None:

@@ -77,8 +77,8 @@ class Future(Runnable):
         elif loop.get_debug():
             self._source_traceback = asyncio_private.creation_stack()
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return asyncio.Future
 
     @classmethod
@@ -90,7 +90,7 @@ class Future(Runnable):
             self._report_never_retrieved()
 
     def _report_never_retrieved(self) -> None:
-        context = {
+        context: dict[str, Any] = {
             "message": f"{type(self).__name__} exception was never retrieved",
             "exception": self._exception,
             "future": self,
@@ -118,10 +118,10 @@ class Future(Runnable):
     @property
     def _callbacks(self) -> list[tuple[Any, Context | None]] | None:
         """Who waits, as asyncio shows it: a task by the method that would wake it."""
-        return [
-            (waiter._wakeup, waiter.get_context()) if isinstance(waiter, Future) else (waiter, context)
-            for waiter, context in self._waiting()
-        ] or None
+        shown: list[tuple[Any, Context | None]] = []
+        for waiter, context in self._waiting():
+            shown.append((waiter, context) if context is not None else (waiter._wakeup, waiter.get_context()))
+        return shown or None
 
     @property
     def _asyncio_awaited_by(self) -> frozenset[Any] | None:
@@ -267,7 +267,7 @@ class Future(Runnable):
         self._check_made()
         waiting = self._waiting()
         # Comparing runs the users' code, which may add a callback or finish the future meanwhile.
-        kept = [(waiter, context) for waiter, context in waiting if context is None or not waiter == fn]
+        kept = [(waiter, context) for waiter, context in waiting if context is None or waiter != fn]
         removed = len(waiting) - len(kept)
         if removed and not self._done:
             added = self._waiting()[len(waiting) :]

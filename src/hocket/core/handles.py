@@ -47,8 +47,8 @@ class Handle(Runnable):
         if loop.get_debug():
             self._source_traceback = asyncio_private.creation_stack()
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return asyncio.Handle if type(self) is Handle or type(self) is TimerHandle else type(self)
 
     def cancel(self) -> None:
@@ -152,8 +152,8 @@ class TimerHandle(Handle):
         self._index = -1
         self._heap: Any = None
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return asyncio.TimerHandle if type(self) is TimerHandle else type(self)
 
     @property
@@ -179,23 +179,28 @@ class TimerHandle(Handle):
         return hash(self._when)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, asyncio.TimerHandle):
+        if not _is_timer(other):
             return NotImplemented
-        return (
-            self._when == other._when
-            and self._callback == other._callback
-            and self._args == other._args
-            and self._cancelled == other._cancelled
+        it: Any = other
+        return bool(
+            self._when == it._when
+            and self._callback == it._callback
+            and self._args == it._args
+            and self._cancelled == it._cancelled
         )
 
     def __lt__(self, other: Any) -> bool:
-        return self._when < other._when if isinstance(other, asyncio.TimerHandle) else NotImplemented
+        return self._when < other._when if _is_timer(other) else NotImplemented
 
     def __gt__(self, other: Any) -> bool:
-        return self._when > other._when if isinstance(other, asyncio.TimerHandle) else NotImplemented
+        return self._when > other._when if _is_timer(other) else NotImplemented
 
     def __le__(self, other: Any) -> bool:
-        return self._when < other._when or self == other if isinstance(other, asyncio.TimerHandle) else NotImplemented
+        return self._when < other._when or self == other if _is_timer(other) else NotImplemented
 
     def __ge__(self, other: Any) -> bool:
-        return self._when > other._when or self == other if isinstance(other, asyncio.TimerHandle) else NotImplemented
+        return self._when > other._when or self == other if _is_timer(other) else NotImplemented
+
+
+def _is_timer(other: object) -> bool:
+    return isinstance(other, asyncio.TimerHandle)

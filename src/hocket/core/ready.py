@@ -7,6 +7,8 @@ readable.  All that the ring asks of its items is `Runnable.run`.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Runnable:
     """What may stand in the ready ring.
@@ -30,7 +32,10 @@ class Ready:
     __slots__ = ("_count", "_head", "_mask", "_slots")
 
     def __init__(self) -> None:
-        self.clear()
+        self._slots: list[Any] = [None] * 64
+        self._mask = 63
+        self._head = 0
+        self._count = 0
 
     def __len__(self) -> int:
         return self._count
@@ -48,20 +53,20 @@ class Ready:
         self._slots[self._head] = None
         self._head = (self._head + 1) & self._mask
         self._count -= 1
-        return item  # type: ignore[return-value]  # a slot that counts is never None
+        return item  # type: ignore[no-any-return]  # a slot that counts holds a Runnable
 
     def clear(self) -> None:
         """Forget everything, without running it."""
-        self._slots: list[Runnable | None] = [None] * 64
+        self._slots = [None] * 64
         self._mask = 63
         self._head = 0
         self._count = 0
 
     def snapshot(self) -> list[Runnable]:
         """The items in the order in which they will run, for those who look from outside."""
-        return [self._slots[(self._head + i) & self._mask] for i in range(self._count)]  # type: ignore[misc]
+        return [self._slots[(self._head + i) & self._mask] for i in range(self._count)]
 
     def _grow(self) -> None:
-        self._slots = self.snapshot() + [None] * self._count  # type: ignore[operator]
+        self._slots = self.snapshot() + [None] * self._count
         self._head = 0
         self._mask = len(self._slots) - 1

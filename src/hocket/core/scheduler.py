@@ -242,7 +242,7 @@ class Scheduler:
             self._longest_step = seconds
             self._longest_step_task, self._longest_step_where = _describe(item)
         if self._debug and seconds >= self.slow_callback_duration:  # type: ignore[attr-defined]
-            asyncio_private.base_events.logger.warning("Executing %s took %.3f seconds", _name(item), seconds)
+            asyncio_private.base_events_logger().warning("Executing %s took %.3f seconds", _name(item), seconds)
 
     # -- Who runs: asyncio.current_task()
 
@@ -344,7 +344,9 @@ class Scheduler:
             raise TypeError("when cannot be None")
         return self._call_at(when, callback, args, context, "call_at")
 
-    def _call_at(self, when: float, callback: Any, args: tuple[Any, ...], context: Context | None, by: str) -> TimerHandle:
+    def _call_at(
+        self, when: float, callback: Any, args: tuple[Any, ...], context: Context | None, by: str
+    ) -> TimerHandle:
         if self._closed:
             self._check_closed()
         if self._debug:
@@ -367,9 +369,7 @@ class Scheduler:
 
     def _check_thread(self) -> None:
         if self._thread_id is not None and threading.get_ident() != self._thread_id:
-            raise RuntimeError(
-                "Non-thread-safe operation invoked on an event loop other than the current one"
-            )
+            raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")
 
     def _check_callback(self, callback: object, method: str) -> None:
         if asyncio.iscoroutine(callback) or asyncio_private.iscoroutinefunction(callback):

@@ -1,7 +1,7 @@
 """A coroutine on its way.
 
-A task that is ready stands in the ready ring as itself, and `Task.run` resumes it.  While it is not done it is in one of
-three states, asyncio's:
+A task that is ready stands in the ready ring as itself, and `Task.run` resumes it.  While it is not done it is in one
+of three states, asyncio's:
 
 =========  ============================================  ==========================================
 state      ``_fut_waiter``                               how it goes on
@@ -121,8 +121,8 @@ class Task(Future):
             else:
                 self._coro = None
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return asyncio.Task
 
     def __del__(self) -> None:

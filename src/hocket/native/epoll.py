@@ -16,7 +16,9 @@ _EVENTS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
 class Poller:
     """One epoll instance and the eventfd that wakes it.
 
-    What may be done with a descriptor is told in two bits: 1, it can be read; 2, it can be written.  The kernel forgets a descriptor when it is closed, and hands its number out again: `control` therefore tolerates a
+    What may be done with a descriptor is told in two bits: 1, it can be read; 2, it can be written.
+
+    The kernel forgets a descriptor when it is closed, and hands its number out again: `control` therefore tolerates a
     registration that is gone, or that is there already.
     """
 

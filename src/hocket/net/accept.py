@@ -58,9 +58,7 @@ class Acceptor:
             try:
                 connection, address = sock.accept()
                 if self._debug:
-                    asyncio_private.logger.debug(
-                        "%r got a new connection from %r: %r", server, address, connection
-                    )
+                    asyncio_private.logger.debug("%r got a new connection from %r: %r", server, address, connection)
                 connection.setblocking(False)
             except ConnectionAbortedError:
                 continue

@@ -5,8 +5,8 @@ peer can keep others waiting), and hands the bytes to the protocol inside the co
 
 **Writing.**  What a protocol writes during a turn is gathered and leaves in one system call when the turn ends, before
 the loop waits: an HTTP answer's headers and body are two writes and one packet.  Nothing of that can be seen from
-outside: whoever asks how much is buffered, closes, aborts, ends the stream, or writes much, has everything written first
-that the socket takes, as if it had been written at once.
+outside: whoever asks how much is buffered, closes, aborts, ends the stream, or writes much, has everything written
+first that the socket takes, as if it had been written at once.
 
 States: *open* → *closing* (``_closing``: no more reading, what is buffered is still written) → *lost* (``_conn_lost``
 > 0: `connection_lost` is scheduled or has been called; what is written now is counted and dropped).
@@ -36,9 +36,9 @@ if not cython.compiled:
 
 #: The most that one read takes, in bytes.
 READ_SIZE = 256 * 1024
-#: So much is written at once instead of being gathered, in bytes.  One system call saved is then little beside the copy,
-#: and what is sent at once is freed while it is still in the processor's cache: 64 KiB messages held back until the end
-#: of a turn cost three times as much.
+#: So much is written at once instead of being gathered, in bytes.  One system call saved is then little beside the
+#: copy, and what is sent at once is freed while it is still in the processor's cache: 64 KiB messages held back until
+#: the end of a turn cost three times as much.
 _GATHER_AT_MOST = 16 * 1024
 _HIGH_WATER = 64 * 1024
 
@@ -82,7 +82,7 @@ class StreamTransport(Runnable):
         self._protocol_paused = False
         self._flush_due = False
         self._writing = False
-        self._writer: _Writer | None = _Writer(self)
+        self._writer: Any = _Writer(self)
         self._empty_waiter: Any = None
         self._eof = False
         self._closing = False
@@ -100,8 +100,8 @@ class StreamTransport(Runnable):
         if waiter is not None:
             loop.call_soon(asyncio_private.set_result_unless_cancelled, waiter, None)
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         return asyncio_private.FlowControlledTransport
 
     def __repr__(self) -> str:
@@ -120,7 +120,7 @@ class StreamTransport(Runnable):
 
     def __del__(self) -> None:
         if self._sock is not None:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
             self._sock.close()
             if self._server is not None:
                 asyncio_private.detach(self._server, self)
