@@ -92,6 +92,8 @@ iscoroutinefunction: Callable[[object], bool] = getattr(
     coroutines, "_iscoroutinefunction", coroutines.iscoroutinefunction
 )
 format_handle: Callable[[Any], str] = base_events._format_handle  # type: ignore[attr-defined]
+#: What `call_soon_threadsafe` returns, from Python 3.14 on.
+ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", asyncio.Handle)
 set_running_loop: Callable[[Any], None] = events._set_running_loop
 running_loop: Callable[[], Any] = events._get_running_loop
 set_nodelay: Callable[[Any], None] = base_events._set_nodelay  # type: ignore[attr-defined]

@@ -24,6 +24,12 @@ cdef class TimerHandle(Handle):
     cdef object _heap
 
 
+cdef class ThreadSafeHandle(Handle):
+    cdef object _lock
+
+    cdef run(self)
+
+
 cdef class ForeignHandle(Runnable):
     cdef object _handle
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from hocket.core import asyncio_private
@@ -110,6 +111,38 @@ class Handle(Runnable):
         if self._repr is not None:
             return self._repr
         return f"<{' '.join(self._repr_info())}>"
+
+
+class ThreadSafeHandle(Handle):
+    """What `call_soon_threadsafe` gives back: it may be cancelled from any thread.
+
+    `cancel` waits for a callback that is running, so that it has either not begun or is over when `cancel` returns.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
+    ) -> None:
+        Handle.__init__(self, callback, args, loop, context)
+        # Re-entrant: a callback may cancel its own handle.
+        self._lock: Any = RLock()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return asyncio_private.ThreadSafeHandle if type(self) is ThreadSafeHandle else type(self)
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def cancelled(self) -> bool:
+        with self._lock:
+            return self._cancelled
+
+    def run(self) -> None:
+        with self._lock:
+            Handle.run(self)
 
 
 class ForeignHandle(Runnable):

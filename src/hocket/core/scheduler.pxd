@@ -1,7 +1,7 @@
 cimport cython
 
 from hocket.core.driver cimport Driver
-from hocket.core.handles cimport ForeignHandle, Handle, TimerHandle
+from hocket.core.handles cimport ForeignHandle, Handle, ThreadSafeHandle, TimerHandle
 from hocket.core.ready cimport Ready, Runnable
 from hocket.core.timers cimport TimerHeap
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from hocket.core import asyncio_private
 from hocket.core.driver import Driver
-from hocket.core.handles import ForeignHandle, Handle, TimerHandle
+from hocket.core.handles import ForeignHandle, Handle, ThreadSafeHandle, TimerHandle
 from hocket.core.ready import Ready, Runnable
 from hocket.core.timers import TimerHeap
 
@@ -309,7 +309,7 @@ class Scheduler:
             self._check_closed()
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
-        handle = Handle(callback, args, self, context)
+        handle = ThreadSafeHandle(callback, args, self, context)
         self._add_callback_signalsafe(handle)
         return handle
 
