@@ -161,7 +161,11 @@ class Future(Runnable):
         self._unretrieved = False
         if self._exception is None:
             return self._result
-        raise self._exception.with_traceback(self._exception_tb)
+        try:
+            raise self._exception.with_traceback(self._exception_tb)
+        finally:
+            # The traceback holds this frame, and would hold us: a cycle.
+            self = None  # type: ignore[assignment]
 
     def exception(self) -> BaseException | None:
         """The exception that was set, or None.  Raises as `result` does if cancelled or not done."""
@@ -346,7 +350,11 @@ class FutureIterator:
             future._asyncio_future_blocking = True
             return future
         self._future = None
-        result = future.result()
+        try:
+            result = future.result()
+        finally:
+            # The traceback holds this frame, and would hold the future: a cycle.
+            future = None
         if result is None:
             raise StopIteration
         raise StopIteration(result)

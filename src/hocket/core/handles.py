@@ -88,6 +88,9 @@ class Handle(Runnable):
             raise
         except BaseException as error:
             self._report(error, callback, args)
+        finally:
+            # The traceback holds this frame, and would hold the callback, which may hold the exception: a cycle.
+            self = callback = args = None  # type: ignore[assignment]
 
     def _report(self, error: BaseException, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         described = asyncio_private.format_callback(callback, args, self._loop.get_debug())

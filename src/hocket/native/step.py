@@ -57,7 +57,11 @@ def throw(coroutine: Any, error: BaseException, context: Context | None) -> Any:
 
 def call(callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> object:
     """Call *callback* inside *context*; what it raises comes through."""
-    return context.run(callback, *args)
+    try:
+        return context.run(callback, *args)
+    finally:
+        # The traceback holds this frame, and would hold the callback, which may hold the exception: a cycle.
+        del callback, args
 
 
 def is_coroutine(candidate: object) -> bool:
