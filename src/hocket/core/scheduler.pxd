@@ -46,7 +46,7 @@ cdef class Scheduler:
     cdef _queue_due(self, double until)
     @cython.locals(queue=Ready, item=Runnable)
     cdef _run_ready(self, Py_ssize_t count)
-    @cython.locals(waiting=list, item=Runnable)
+    @cython.locals(waiting=list, item=Runnable, begun=Py_ssize_t)
     cdef _end_turn(self)
     cpdef at_turn_end(self, Runnable item)
     cdef _take_inbox(self)

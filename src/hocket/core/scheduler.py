@@ -31,12 +31,21 @@ _loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
 def loops() -> list[Scheduler]:
     """Every loop of this process that has not been closed."""
-    return [loop for loop in list(_loops) if not loop._closed]
+    return [loop for loop in _all_loops() if not loop._closed]
 
 
 def live_tasks() -> list[Any]:
     """Every task of every loop that is not done."""
-    return [task for loop in list(_loops) for task in loop.live()]
+    return [task for loop in _all_loops() for task in loop.live()]
+
+
+def _all_loops() -> list[Any]:
+    while True:
+        try:
+            return list(_loops)
+        except RuntimeError:
+            # Another thread has made a loop in the middle of it.
+            continue
 
 
 @dataclass(frozen=True)
@@ -170,8 +179,15 @@ class Scheduler:
         # Whoever asks while this goes on is served in the next turn: nobody can keep the loop from polling.
         waiting = self._turn_end
         self._turn_end = []
-        for item in waiting:
-            item.run()
+        begun = 0
+        try:
+            for item in waiting:
+                begun += 1
+                item.run()
+        finally:
+            if begun < len(waiting):
+                # Interrupted, by Ctrl-C for one: the others keep their place.
+                self._turn_end = waiting[begun:] + self._turn_end
 
     def at_turn_end(self, item: Runnable) -> None:
         """Run *item* when this turn ends, before the loop waits.  For the loop's own thread."""

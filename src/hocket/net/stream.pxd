@@ -56,6 +56,7 @@ cdef class StreamTransport(Runnable):
     cdef _maybe_resume_protocol(self)
     cdef _tell_protocol(self, what)
     cdef _shutdown(self)
+    cdef _report(self, error)
     cdef _lose_soon(self, error)
     cdef _lose(self, error)
 

@@ -480,6 +480,11 @@ class StreamTransport(Runnable):
             )
         self._force_close(error)
 
+    def _report(self, error: BaseException) -> None:
+        self._scheduler.call_exception_handler(  # type: ignore[attr-defined]
+            {"message": f"Exception in callback of {self!r}", "exception": error, "transport": self}
+        )
+
     def _force_close(self, error: BaseException | None) -> None:
         if self._conn_lost:
             return
@@ -544,7 +549,13 @@ class _Writer(Runnable):
 
     def run(self) -> None:
         transport = self._transport
-        call(transport.drained, (), transport._context)
+        try:
+            call(transport.drained, (), transport._context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            # The protocol's connection_lost() has failed; it is told by whoever calls it.
+            transport._report(error)
 
 
 def _extra_info(sock: socket.socket, extra: dict[str, Any] | None) -> dict[str, Any]:
