@@ -12,6 +12,7 @@ cdef class Handle(Runnable):
     cdef public object _source_traceback
     cdef object __weakref__
 
+    cdef _init_handle(self, callback, tuple args, loop, context, bint debug)
     cdef _drop(self)
     cdef run(self)
     cdef _report(self, error, callback, args)
@@ -22,6 +23,8 @@ cdef class TimerHandle(Handle):
     cdef unsigned long long _order
     cdef Py_ssize_t _index
     cdef object _heap
+
+    cdef _init_timer(self, double when, callback, tuple args, loop, context, bint debug)
 
 
 cdef class ThreadSafeHandle(Handle):

@@ -37,6 +37,11 @@ class Handle(Runnable):
     def __init__(
         self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None = None
     ) -> None:
+        self._init_handle(callback, args, loop, context, loop.get_debug())
+
+    def _init_handle(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: Any, context: Context | None, debug: bool
+    ) -> None:
         self.publishes = False
         self._callback: Callable[..., object] | None = callback
         self._args: tuple[Any, ...] | None = args
@@ -45,7 +50,7 @@ class Handle(Runnable):
         self._cancelled = False
         self._repr: str | None = None
         self._source_traceback: StackSummary | None = None
-        if loop.get_debug():
+        if debug:
             self._source_traceback = asyncio_private.creation_stack()
 
     @property  # type: ignore[misc]
@@ -182,7 +187,18 @@ class TimerHandle(Handle):
         loop: Any,
         context: Context | None = None,
     ) -> None:
-        Handle.__init__(self, callback, args, loop, context)
+        self._init_timer(when, callback, args, loop, context, loop.get_debug())
+
+    def _init_timer(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: Any,
+        context: Context | None,
+        debug: bool,
+    ) -> None:
+        self._init_handle(callback, args, loop, context, debug)
         self._when = when
         self._order = 0
         self._index = -1

@@ -61,6 +61,7 @@ cdef class Scheduler:
 
     @cython.locals(handle=Handle)
     cdef Handle enqueue(self, callback, tuple args, context)
+    @cython.locals(timer=TimerHandle)
     cdef TimerHandle _call_at(self, double when, callback, tuple args, context, by)
     cpdef _check_closed(self)
     cpdef _check_thread(self)

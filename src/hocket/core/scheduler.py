@@ -304,7 +304,8 @@ class Scheduler:
         """`call_soon` for the engine itself, without the debug mode's checks of the callback."""
         if self._closed:
             self._check_closed()
-        handle = Handle(callback, args, self, context)
+        handle = Handle.__new__(Handle)
+        handle._init_handle(callback, args, self, context, self._debug)
         if self._inbox:
             # What another thread added before this call runs before it.
             self._take_inbox()
@@ -370,7 +371,8 @@ class Scheduler:
             self._check_callback(callback, by)
         if when != when:
             raise ValueError(f"{by}() expected a time in seconds, got nan")
-        timer = TimerHandle(when, callback, args, self, context)
+        timer = TimerHandle.__new__(TimerHandle)
+        timer._init_timer(when, callback, args, self, context, self._debug)
         self._timers.push(timer)
         return timer
 
