@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -115,7 +116,9 @@ class Play:
             self.timers += 1
             self.loop.call_at(self.timers - 1000, self.note, "timer", index)
         elif what == "uncancel":
-            return asyncio.current_task().uncancel()  # type: ignore[union-attr]
+            task: Any = asyncio.current_task()
+            # Before 3.13 asyncio delivers a cancellation that was taken back; hocket never does.
+            return None if task._must_cancel and sys.version_info < (3, 13) else task.uncancel()
         elif what == "set" and not self.futures[at].done():
             self.futures[at].set_result(index)
         elif what == "fail" and not self.futures[at].done():
