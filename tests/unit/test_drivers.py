@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -189,18 +190,17 @@ def test_removing_after_the_descriptor_was_closed(driver: Driver, pair: Any) -> 
 
 def test_many_descriptors(driver: Driver) -> None:
     """Each of many descriptors is told of, once a turn."""
-    pairs = [socket.socketpair() for _ in range(200)]
-    readers = {}
-    for one, other in pairs:
-        readers[id(reader := runnable())] = reader
-        driver.add_reader(one.fileno(), reader)
-        other.send(b"x")
-    assert driver.watched == 200
-    assert sorted(id(item) for item in poll(driver, LONG)) == sorted(readers)
-    for one, other in pairs:
-        driver.remove_reader(one.fileno())
-        one.close()
-        other.close()
+    readers = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            one, other = (stack.enter_context(sock) for sock in socket.socketpair())
+            readers.append((one.fileno(), runnable()))
+            driver.add_reader(*readers[-1])
+            other.send(b"x")
+        assert driver.watched == 200
+        assert sorted(id(item) for item in poll(driver, LONG)) == sorted(id(reader) for _, reader in readers)
+        for fd, reader in readers:
+            assert driver.remove_reader(fd) is reader
     assert driver.watched == 0
 
 
