@@ -28,6 +28,7 @@ def line(report: Report) -> str:
         ("fail on stock too", report.also_on_stock),
         ("flaky", report.flaky),
         ("excluded", report.excluded),
+        ("known bugs", report.known_bugs),
     ):
         if found:
             parts.append(f"{len(found)} {label}")
@@ -70,6 +71,7 @@ def as_json(reports: Iterable[Report]) -> dict[str, Any]:
                 "also_on_stock": listed(report.also_on_stock),
                 "flaky": listed(report.flaky),
                 "excluded": report.excluded,
+                "known_bugs": report.known_bugs,
                 "problems": report.problems,
             }
             for report in reports

@@ -54,6 +54,7 @@ class Report:
     # Fail on asyncio in this environment too.
     also_on_stock: list[Result] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
+    known_bugs: list[str] = field(default_factory=list)
     # Whatever else makes the run worthless: a stale exclusion, hocket not in use, no test at all.
     problems: list[str] = field(default_factory=list)
     partial: bool = False
@@ -153,7 +154,8 @@ def run_side(
 def check(module: Module, patterns: Iterable[str] = ()) -> Report:
     """Run one module on hocket and judge it."""
     patterns = list(patterns)
-    excluded = exclusions.for_module(module.name, VERSION)
+    known = exclusions.known_bugs(module.name, VERSION)
+    excluded = exclusions.for_module(module.name, VERSION) | known
     report = Report(module, partial=bool(patterns))
     never = [name for name, entry in excluded.items() if entry.never_run]
     report.results = run_side(module, "hocket", never=never, patterns=patterns)
@@ -171,14 +173,15 @@ def check(module: Module, patterns: Iterable[str] = ()) -> Report:
             (report.also_on_stock if failed_there else report.failures).append(result)
 
     for name, entry in excluded.items():
+        listed = "known bug" if name in known else "exclusion of"
         result_or_none = report.results.get(name)
         if result_or_none is None:
             if not report.partial:
-                report.problems.append(f"exclusion of {entry.test} matches no test on Python {VERSION}")
+                report.problems.append(f"{listed} {entry.test} matches no test on Python {VERSION}")
         elif result_or_none.ok and not entry.never_run:
-            report.problems.append(f"exclusion of {entry.test} is stale: it is {result_or_none.outcome} on {VERSION}")
+            report.problems.append(f"{listed} {entry.test} is stale: it is {result_or_none.outcome} on {VERSION}")
         else:
-            report.excluded.append(name)
+            (report.known_bugs if name in known else report.excluded).append(name)
     if not report.results:
         report.problems.append("no test ran")
     elif not module.without_hocket and not report.partial and not report.on_hocket:

@@ -42,3 +42,6 @@ cdef class Task(Future):
     cdef _enlist(self)
     @cython.locals(live=list, slot=Py_ssize_t, last=Task)
     cdef _delist(self)
+
+
+cdef object _outcome(Future future)

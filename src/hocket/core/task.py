@@ -198,7 +198,11 @@ class Task(Future):
         return self._num_cancels_requested
 
     def uncancel(self) -> int:
-        """Take one request to cancel back; returns how many are left."""
+        """Take one request to cancel back; returns how many are left.
+
+        Taking back the last one also calls off a cancellation that has not reached the coroutine yet: asyncio does so
+        from Python 3.13 on, hocket on every version.
+        """
         if self._num_cancels_requested > 0:
             self._num_cancels_requested -= 1
             if self._num_cancels_requested == 0:
@@ -297,10 +301,15 @@ class Task(Future):
         if self._scheduler is not None:
             self._scheduler.steps += 1
         error: BaseException | None = None
-        try:
-            future.result()
-        except BaseException as raised:
-            error = raised
+        if type(future) is Future or type(future) is Task:
+            error = _outcome(future)
+        else:
+            try:
+                future.result()
+            except BaseException as raised:
+                # Without the frame of this method, which says nothing to whoever reads the traceback.
+                traceback = raised.__traceback__
+                error = raised.with_traceback(traceback.tb_next if traceback is not None else None)
         self._step(error)
 
     def _refuse(self, awaited: Any) -> None:
@@ -387,6 +396,10 @@ class Task(Future):
             if last is not self:
                 last._slot = slot
                 live[slot] = last
+
+
+def _outcome(future: Future) -> BaseException | None:
+    return future.outcome_to_raise()
 
 
 @reprlib.recursive_repr()

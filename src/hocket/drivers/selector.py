@@ -63,18 +63,9 @@ class SelectorDriver(Driver):
     def _arm(self, fd: int, before: int, after: int) -> None:
         if self._closed:
             raise ValueError("the driver is closed")
-        if not after:
-            # Whoever closed the descriptor first has taken it out of the kernel's list, not out of the selector's.
-            with contextlib.suppress(KeyError, OSError):
-                self._selector.unregister(fd)
-            return
-        with contextlib.suppress(KeyError):
-            if before:
-                try:
-                    self._selector.modify(fd, after)
-                    return
-                except OSError:
-                    # The number has been closed and handed out again behind our back.
-                    with contextlib.suppress(KeyError):
-                        self._selector.unregister(fd)
-        self._selector.register(fd, after)
+        # Never modify(): it asks the kernel nothing if the events are the same, although the number may have been closed
+        # and handed out again behind our back.  Whoever closed it has taken it out of the kernel's list already.
+        with contextlib.suppress(KeyError, OSError):
+            self._selector.unregister(fd)
+        if after:
+            self._selector.register(fd, after)
