@@ -30,8 +30,8 @@ _READY = "reads or writes the loop's private _ready deque or _scheduled heap; ho
 _SELECTOR = "mocks the private _selector and _process_events; hocket waits through its driver"
 _DELETION = "deletes private attributes of asyncio's C class"
 _PURE_PYTHON_TASKS = (
-    "installs asyncio's private pure-Python bookkeeping (_py_current_task, _py_all_tasks, _py__set_running_loop), which "
-    "sees only asyncio's own pure-Python tasks; the loop's tasks are hocket's"
+    "installs asyncio's private pure-Python bookkeeping (_py_current_task, _py_all_tasks, _py__set_running_loop), "
+    "which sees only asyncio's own pure-Python tasks; the loop's tasks are hocket's"
 )
 _STRONG_REFERENCE = (
     "lets a pending task be collected, which asyncio's private weak registry allows; hocket's loop keeps its live tasks"
