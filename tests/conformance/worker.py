@@ -54,6 +54,9 @@ class Recorder(unittest.TestResult):
     def stopTest(self, test: unittest.TestCase) -> None:
         # Armed all the time: what runs between two tests, and after the last, can hang as well.
         self._arm()
+        if self._current is None:
+            # unittest of 3.12.1 stops tests that it has skipped without starting them.
+            return
         used = self._usage.since(self._usage_before) if self._usage is not None else None
         self.emit(
             event="end",
