@@ -284,7 +284,8 @@ def test_resuming_may_write_more(factory: Any) -> None:
                 left[0] -= 1
                 protocol.transport.write(BIG[: 1 << 20])
 
-        async with connection(lambda: Recorder(resume_writing=more)) as it:
+        # A Unix socket's buffer is small: each round fills it again.
+        async with connection(lambda: Recorder(resume_writing=more), unix=True) as it:
             written = await fill(it)
             assert len(await it.receive(written + rounds * (1 << 20))) == written + rounds * (1 << 20)
 
