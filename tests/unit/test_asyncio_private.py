@@ -359,7 +359,7 @@ def test_live_tasks_can_be_announced_again() -> None:
     """Announcing twice is harmless: the second source replaces the first."""
     from hocket.core.scheduler import live_tasks
 
-    assert private.announce_live_tasks(lambda: [])
+    assert private.announce_live_tasks(list)
     assert private.announce_live_tasks(live_tasks)
 
     async def main() -> bool:

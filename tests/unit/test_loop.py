@@ -311,17 +311,17 @@ def test_debug_mode_warns_of_slow_callbacks(any_loop: Any, caplog: pytest.LogCap
     any_loop.set_debug(True)
     any_loop.slow_callback_duration = 0.02
 
-    def slow_callback() -> None:
+    def dawdle() -> None:
         time.sleep(0.03)
 
-    async def slow_coroutine() -> None:
+    async def linger() -> None:
         time.sleep(0.03)
 
-    any_loop.call_soon(slow_callback)
-    any_loop.run_until_complete(slow_coroutine())
+    any_loop.call_soon(dawdle)
+    any_loop.run_until_complete(linger())
     messages = [record.getMessage() for record in caplog.records if "Executing" in record.getMessage()]
-    assert len([it for it in messages if "slow_callback" in it]) == 1
-    assert len([it for it in messages if "slow_coroutine" in it]) == 1
+    assert len([it for it in messages if "dawdle" in it]) == 1
+    assert len([it for it in messages if "linger" in it]) == 1
     assert all("took 0." in message and message.endswith("seconds") for message in messages)
 
 
@@ -350,7 +350,11 @@ def test_debug_mode_refuses_coroutines_as_callbacks(any_loop: Any) -> None:
 
     async def nothing() -> None: ...
 
-    for method in (any_loop.call_soon, any_loop.call_soon_threadsafe, lambda callback: any_loop.call_later(1, callback)):
+    for method in (
+        any_loop.call_soon,
+        any_loop.call_soon_threadsafe,
+        lambda callback: any_loop.call_later(1, callback),
+    ):
         with pytest.raises(TypeError, match="coroutines cannot be used"):
             method(nothing)
         with pytest.raises(TypeError, match="a callable object was expected"):
@@ -379,7 +383,7 @@ def test_two_loops_in_two_threads() -> None:
         return asyncio.get_running_loop()
 
     threads = [
-        threading.Thread(target=lambda n=names: run(hocket.new_event_loop, main(*n)), args=())
+        threading.Thread(target=lambda n=names: run(hocket.new_event_loop, main(*n)))
         for names in (("one", "other"), ("other", "one"))
     ]
     for thread in threads:

@@ -66,7 +66,9 @@ def test_twins_are_what_they_are_taken_for() -> None:
 def test_twins_offer_the_same_names(name: str) -> None:
     """Every public name of the Python twin that is not imported there exists in the package's module."""
     twin, own = by_path(name), sys.modules[f"hocket.native.{name}"]
-    public = [key for key, it in vars(twin).items() if getattr(it, "__module__", None) == twin.__name__ and key[0] != "_"]
+    public = [
+        key for key, it in vars(twin).items() if getattr(it, "__module__", None) == twin.__name__ and key[0] != "_"
+    ]
     assert [key for key in public if not hasattr(own, key) and not hasattr(own, f"python_{key}")] == []
 
 
@@ -596,4 +598,4 @@ def test_poller_closes_both_descriptors(make: Any) -> None:
 @pytest.mark.parametrize("native", [by_path("clock"), clock], ids=TWINS)
 def test_clock_has_pythons_resolution(native: Any) -> None:
     """The smallest step is that of time.monotonic."""
-    assert native.RESOLUTION == time.get_clock_info("monotonic").resolution
+    assert time.get_clock_info("monotonic").resolution == native.RESOLUTION

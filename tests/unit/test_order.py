@@ -31,7 +31,9 @@ simple = st.one_of(
         ),
         number,
     ),
-    st.tuples(st.sampled_from(["cancel", "task_callback", "await_task", "stubborn", "state"]), st.integers(0, TASKS - 1)),
+    st.tuples(
+        st.sampled_from(["cancel", "task_callback", "await_task", "stubborn", "state"]), st.integers(0, TASKS - 1)
+    ),
     st.tuples(st.just("gather"), st.booleans(), st.lists(number, max_size=3)),
 )
 spawning = st.tuples(st.just("spawn"), st.booleans(), st.lists(simple, max_size=4))

@@ -69,6 +69,7 @@ def test_one_item_may_stand_in_the_ring_twice() -> None:
 
 def test_a_popped_item_is_let_go() -> None:
     """The ring holds no reference to what has left it."""
+
     class Weak:
         pass
 

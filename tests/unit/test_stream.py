@@ -62,7 +62,10 @@ def test_buffered_protocol_gets_its_data(factory: Any) -> None:
     [
         (lambda: BufferedRecorder(get_buffer=lambda _: 1 / 0), "Fatal error: protocol.get_buffer() call failed."),
         (lambda: BufferedRecorder(get_buffer=lambda _: b""), "Fatal error: protocol.get_buffer() call failed."),
-        (lambda: BufferedRecorder(buffer_updated=lambda _: 1 / 0), "Fatal error: protocol.buffer_updated() call failed."),
+        (
+            lambda: BufferedRecorder(buffer_updated=lambda _: 1 / 0),
+            "Fatal error: protocol.buffer_updated() call failed.",
+        ),
         (lambda: Recorder(data_received=ZeroDivisionError()), "Fatal error: protocol.data_received() call failed."),
         (lambda: Recorder(eof_received=ZeroDivisionError()), "Fatal error: protocol.eof_received() call failed."),
     ],
@@ -82,7 +85,11 @@ def test_failing_protocol_is_reported_and_loses_its_connection(
             assert type(error) in (ZeroDivisionError, RuntimeError)
             assert reports.messages == [message]
             context = reports.contexts[0]
-            assert (context["exception"], context["transport"], context["protocol"]) == (error, it.transport, it.protocol)
+            assert (context["exception"], context["transport"], context["protocol"]) == (
+                error,
+                it.transport,
+                it.protocol,
+            )
 
     run(factory, main())
 
@@ -199,7 +206,10 @@ def test_protocol_runs_in_the_context_of_its_making(factory: Any) -> None:
     seen: dict[str, str] = {}
 
     def note(name: str) -> Callable[[Any], None]:
-        return lambda _: seen.setdefault(name, variable.get("none"))
+        def react(_: Any) -> None:
+            seen[name] = variable.get("none")
+
+        return react
 
     names = ["connection_made", "data_received", "eof_received", "pause_writing", "resume_writing", "connection_lost"]
 

@@ -90,6 +90,7 @@ def test_outcome_cannot_be_set(factory: Any, method: str) -> None:
 @every_loop
 def test_stack_shows_where_it_is_suspended(factory: Any) -> None:
     """get_stack() and print_stack() tell where a suspended task stands."""
+
     async def waits_here() -> None:
         await asyncio.get_running_loop().create_future()
 
