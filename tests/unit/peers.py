@@ -133,7 +133,9 @@ async def connection(factory: Callable[[], Any] = Recorder, unix: bool = False) 
     try:
         yield Connection(transport, protocol, peer)
     finally:
-        transport.abort()
+        # asyncio's own transport cannot be aborted any more once it is lost.
+        with contextlib.suppress(AttributeError):
+            transport.abort()
         peer.close()
         for _ in range(3):
             await asyncio.sleep(0)

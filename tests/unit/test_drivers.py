@@ -353,7 +353,7 @@ def test_unknown_name_lists_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_driver_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no epoll, asking for it is a RuntimeError, and auto takes the portable one."""
     monkeypatch.setattr(drivers, "available", lambda: ["selector"])
-    with pytest.raises(RuntimeError, match="epoll.*auto, selector"):
+    with pytest.raises(RuntimeError, match=r"epoll.*auto, selector"):
         drivers.make("epoll")
     made = drivers.make("auto")
     assert made.name == "selector"

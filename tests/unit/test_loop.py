@@ -498,7 +498,7 @@ def test_descriptors_return(any_loop: Any) -> None:
 
 @pytest.mark.parametrize("driver", ["epoll", "selector"])
 def test_interpreter_ends_with_pending_tasks(driver: str) -> None:
-    """A program that ends with a pending task and an open loop ends by itself, with asyncio's words and none of ours."""
+    """A program that ends with a pending task ends by itself, with asyncio's words and none of ours."""
     code = (
         "import asyncio, hocket\n"
         f"loop = hocket.new_event_loop(driver={driver!r})\n"

@@ -1,4 +1,4 @@
-"""What runs when: random programs leave the same trace on hocket as on asyncio, with either's classes on either's loop."""
+"""What runs when: random programs leave one trace on hocket and on asyncio, with either's classes on either's loop."""
 
 from __future__ import annotations
 

@@ -318,7 +318,7 @@ def test_peer_resets_while_written_to(factory: Any) -> None:
 
 @every_loop
 def test_sendfile_sends_after_what_was_written(factory: Any, tmp_path: Any) -> None:
-    """loop.sendfile() through the transport: what was written before comes first, the file whole, then writing again."""
+    """loop.sendfile() through the transport: what was written before, the file whole, then what is written again."""
     path = tmp_path / "file"
     path.write_bytes(BIG[: 1 << 20])
 

@@ -31,7 +31,7 @@ def timer(when: float) -> TimerHandle:
 
 @given(STEPS)
 def test_leaves_in_order_of_time_then_of_setting(steps: list[float | int | None]) -> None:
-    """Set, take and cancel in any order: the first is always the earliest, of one instant the one that was set first."""
+    """Set, take and cancel in any order: the first is always the earliest, of one instant the one set first."""
     heap, model = TimerHeap(), []
     for number, step in enumerate(steps):
         if isinstance(step, float):
