@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import socket
+import ssl
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -483,6 +484,47 @@ def test_streams_talk(factory: Any) -> None:
             writer.write_eof()
             answer = await reader.read()
             assert answer == b"".join(b"LINE %d\n" % number for number in range(200))
+            writer.close()
+            await writer.wait_closed()
+
+    run(factory, main())
+
+
+# -- Upgrading to TLS
+
+
+def without_certificates(side: int) -> ssl.SSLContext:
+    """A context that encrypts and proves nobody's identity: enough for two ends of one test."""
+    context = ssl.SSLContext(side)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
+    return context
+
+
+@every_loop
+def test_a_plain_connection_is_upgraded(factory: Any) -> None:
+    """start_tls() in mid-stream: what was said before was plain, what follows is encrypted and arrives whole."""
+
+    async def serve(reader: Any, writer: Any) -> None:
+        assert await reader.readline() == b"upgrade\n"
+        writer.write(b"ready\n")
+        await writer.start_tls(without_certificates(ssl.PROTOCOL_TLS_SERVER))
+        writer.write(await reader.readexactly(1 << 20))
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"upgrade\n")
+            assert await reader.readline() == b"ready\n"
+            assert writer.get_extra_info("cipher") is None
+            await writer.start_tls(without_certificates(ssl.PROTOCOL_TLS_CLIENT))
+            assert writer.get_extra_info("cipher")[0] == "AECDH-AES256-SHA"
+            writer.write(BIG[: 1 << 20])
+            assert await reader.readexactly(1 << 20) == BIG[: 1 << 20]
             writer.close()
             await writer.wait_closed()
 
