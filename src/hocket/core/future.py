@@ -29,7 +29,7 @@ if not cython.compiled:
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-_REFUSE_STOP_ITERATION = sys.version_info < (3, 12)
+_REFUSE_STOP_ITERATION = sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (3, 12, 2)
 
 
 class Future(Runnable):
@@ -191,8 +191,9 @@ class Future(Runnable):
     def set_exception(self, exception: BaseException | type[BaseException]) -> None:
         """Set an exception, or a class to make one of, and wake whoever waits.
 
-        Raises `asyncio.InvalidStateError` if already done.  `StopIteration` cannot travel through ``await``: up to
-        Python 3.11 it is refused with `TypeError`, later it is wrapped in a `RuntimeError`, as asyncio does.
+        Raises `asyncio.InvalidStateError` if already done.  `StopIteration` cannot travel through ``await``:
+        up to Python 3.11.7 and 3.12.1 it is refused with `TypeError`, later it is wrapped in a `RuntimeError`, as
+        asyncio does.
         """
         self._fail(exception)
 

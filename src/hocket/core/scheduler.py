@@ -369,6 +369,7 @@ class Scheduler:
         if self._debug:
             self._check_thread()
             self._check_callback(callback, by)
+        when = when + 0.0  # What is not a number is refused here, compiled or not.
         if when != when:
             raise ValueError(f"{by}() expected a time in seconds, got nan")
         timer = TimerHandle.__new__(TimerHandle)

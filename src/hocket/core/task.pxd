@@ -29,6 +29,7 @@ cdef class Task(Future):
     @cython.locals(waiter=Future)
     cdef run(self)
     cdef _resume(self, error, context)
+    cdef _advance_elsewhere(self, error, context)
     cdef _advance(self, error, context)
     cdef _wait_for(self, Future future)
     cdef _wait_for_foreign(self, awaited)

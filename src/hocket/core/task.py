@@ -211,6 +211,10 @@ class Task(Future):
 
     # -- Running
 
+    # An exception's traceback may keep the frames that led to it, and they would keep the task, which keeps the
+    # exception.  Each method on the way of a step therefore lets go of what it holds in the end; compiled, it has no
+    # frame.
+
     def run(self) -> None:
         waiter = self._fut_waiter
         error = self._to_raise
@@ -218,15 +222,23 @@ class Task(Future):
             self._to_raise = None
         elif waiter is not None:
             error = waiter.outcome_to_raise()
-        if not self._done:
-            self._resume(error, self._context)
-        else:
-            # Somebody has set the outcome over the coroutine's head.
-            Handle(self._step, (error,), self._loop, self._context).run()
+        try:
+            if not self._done:
+                self._resume(error, self._context)
+            else:
+                # Somebody has set the outcome over the coroutine's head.
+                Handle(self._step, (error,), self._loop, self._context).run()
+        finally:
+            if not cython.compiled:
+                self = waiter = error = None  # type: ignore[assignment]
 
     def _step(self, error: BaseException | None = None) -> None:
         """The step as a callback, which is called inside the task's context."""
-        self._resume(error, None)
+        try:
+            self._resume(error, None)
+        finally:
+            if not cython.compiled:
+                self = error = None  # type: ignore[assignment]
 
     def _resume(self, error: BaseException | None, context: Context | None) -> None:
         if self._done:
@@ -236,36 +248,47 @@ class Task(Future):
                 error = self._make_cancelled_error()
             self._must_cancel = False
         self._fut_waiter = None
-        if self._scheduler is not None:
-            self._scheduler.publish(self)
-            self._advance(error, context)
-        else:
-            asyncio_private.enter_task(self._loop, self)
-            try:
+        try:
+            if self._scheduler is not None:
+                self._scheduler.publish(self)
                 self._advance(error, context)
-            finally:
-                asyncio_private.leave_task(self._loop, self)
+            else:
+                self._advance_elsewhere(error, context)
+        finally:
+            if not cython.compiled:
+                self = error = None  # type: ignore[assignment]
+
+    def _advance_elsewhere(self, error: BaseException | None, context: Context | None) -> None:
+        """`_advance` on a loop that is not ours, and leaves the announcing to the task."""
+        asyncio_private.enter_task(self._loop, self)
+        try:
+            self._advance(error, context)
+        finally:
+            asyncio_private.leave_task(self._loop, self)
+            if not cython.compiled:
+                self = error = None  # type: ignore[assignment]
 
     def _advance(self, error: BaseException | None, context: Context | None) -> None:
         """Resume the coroutine, with *error* if there is one, and see to what it comes to.
 
         *context* is to be entered; None: the caller is in it already.
         """
-        if error is None:
-            outcome = send(self._coro, context)
-        else:
-            outcome = throw(self._coro, error, context)
-        if outcome is None:
-            # A bare yield: everybody else first.
-            self._make_ready(None)
-        elif type(outcome) is Future or type(outcome) is Task:
-            self._wait_for(outcome)
-        elif type(outcome) is Returned:
-            self._return(outcome.value)
-        elif type(outcome) is Raised:
-            self._raise(outcome.error)
-        else:
-            self._wait_for_foreign(outcome)
+        outcome = send(self._coro, context) if error is None else throw(self._coro, error, context)
+        try:
+            if outcome is None:
+                # A bare yield: everybody else first.
+                self._make_ready(None)
+            elif type(outcome) is Future or type(outcome) is Task:
+                self._wait_for(outcome)
+            elif type(outcome) is Returned:
+                self._return(outcome.value)
+            elif type(outcome) is Raised:
+                self._raise(outcome.error)
+            else:
+                self._wait_for_foreign(outcome)
+        finally:
+            if not cython.compiled:
+                self = error = outcome = None  # type: ignore[assignment]
 
     def _wait_for(self, future: Future) -> None:
         if future._loop is not self._loop or not future._asyncio_future_blocking or future is self:
@@ -310,7 +333,11 @@ class Task(Future):
                 # Without the frame of this method, which says nothing to whoever reads the traceback.
                 traceback = raised.__traceback__
                 error = raised.with_traceback(traceback.tb_next if traceback is not None else None)
-        self._step(error)
+        try:
+            self._step(error)
+        finally:
+            if not cython.compiled:
+                self = future = error = None  # type: ignore[assignment]
 
     def _refuse(self, awaited: Any) -> None:
         blocking = getattr(awaited, "_asyncio_future_blocking", None)

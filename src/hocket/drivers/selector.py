@@ -63,8 +63,8 @@ class SelectorDriver(Driver):
     def _arm(self, fd: int, before: int, after: int) -> None:
         if self._closed:
             raise ValueError("the driver is closed")
-        # Never modify(): it asks the kernel nothing if the events are the same, although the number may have been closed
-        # and handed out again behind our back.  Whoever closed it has taken it out of the kernel's list already.
+        # Never modify(): it asks the kernel nothing if the events are the same, although the number may have been
+        # closed and handed out again behind our back.  Whoever closed it has taken it out of the kernel's list already.
         with contextlib.suppress(KeyError, OSError):
             self._selector.unregister(fd)
         if after:
