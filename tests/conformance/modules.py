@@ -23,10 +23,11 @@ class Module:
     without_hocket: str = ""
     # Seconds one test may take before it counts as hanging; the slowest of them takes 10 on an idle machine.
     test_timeout: float = 60.0
+    package: str = PACKAGE
 
     @property
     def dotted(self) -> str:
-        return f"{PACKAGE}.{self.name}"
+        return f"{self.package}.{self.name}"
 
 
 MODULES = (
