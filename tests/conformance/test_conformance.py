@@ -5,6 +5,7 @@ import pytest
 from . import modules, report, runner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", modules.present(), ids=lambda module: module.name)
 def test_no_failure_that_stock_asyncio_does_not_have(module: modules.Module) -> None:
     """Each test of the module passes on hocket, fails on stock asyncio as well, or is excluded with a reason."""
