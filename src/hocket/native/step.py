@@ -53,6 +53,9 @@ def throw(coroutine: Any, error: BaseException, context: Context | None) -> Any:
         return Returned(stop.value)
     except BaseException as raised:
         return Raised(_without_our_frame(raised))
+    finally:
+        # The traceback may keep this frame, which would keep the exception: a cycle.
+        error = None  # type: ignore[assignment]
 
 
 def call(callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> object:
