@@ -207,13 +207,13 @@ def test_extreme_times_are_allowed(loop: Any, delay: float) -> None:
     assert seen == (["due"] if delay < 0 else [])
 
 
-def test_a_running_loop_cannot_be_run_or_closed(any_loop: Any) -> None:
+def test_a_running_loop_cannot_be_run_or_closed(loop: Any) -> None:
     """run_forever, run_until_complete and close inside of a callback are RuntimeErrors, and the loop goes on."""
 
     async def main() -> list[str]:
         errors = []
         coroutine = asyncio.sleep(0)
-        for act in (any_loop.run_forever, lambda: any_loop.run_until_complete(coroutine), any_loop.close):
+        for act in (loop.run_forever, lambda: loop.run_until_complete(coroutine), loop.close):
             with pytest.raises(RuntimeError) as caught:
                 act()
             errors.append(str(caught.value))
@@ -221,7 +221,7 @@ def test_a_running_loop_cannot_be_run_or_closed(any_loop: Any) -> None:
         await asyncio.sleep(0)
         return errors
 
-    errors = any_loop.run_until_complete(main())
+    errors = loop.run_until_complete(main())
     assert errors == ["This event loop is already running"] * 2 + ["Cannot close a running event loop"]
 
 
