@@ -72,8 +72,8 @@ class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[mi
 
     def run_forever(self) -> None:
         """Run until `stop` is called.  Raises `RuntimeError` if this loop, or another in this thread, is running."""
-        # Asked before anything is set up: on Python 3.13.0 asyncio's own code takes a refused run for one that has ended,
-        # and the loop that is running would no longer know that it is.
+        # Asked before anything is set up: on Python 3.13.0 asyncio's own code takes a refused run for one that has
+        # ended, and the loop that is running would no longer know that it is.
         self._check_closed()
         self._check_running()  # type: ignore[attr-defined]
         super().run_forever()
