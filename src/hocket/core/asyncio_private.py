@@ -3,7 +3,7 @@
 asyncio is the contract, and most of it is public.  What is listed here is not, and may change with any Python version:
 ``tests/unit/test_asyncio_private.py`` checks each of these names and behaviours on the Python at hand, so that a
 change shows there first and not in a user's service.  The engine uses these names only from here.  (The hooks that
-`asyncio.SelectorEventLoop` calls on itself, and that `hocket.loop.EventLoop` overrides, are listed in `LOOP_HOOKS`.)
+`asyncio.SelectorEventLoop` calls on itself, and that `hocket.loop.EventLoop` overrides or calls, are in `LOOP_HOOKS`.)
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from traceback import StackSummary
 
-#: What the loop that we inherit from calls on itself, and `EventLoop` answers.
+#: What the loop that we inherit from calls on itself and `EventLoop` answers, or the other way round.
 LOOP_HOOKS = (
     "_run_once",
     "_check_closed",
+    "_check_running",
     "_check_thread",
+    "_check_callback",
     "_add_reader",
     "_remove_reader",
     "_add_writer",
@@ -50,13 +52,10 @@ LOOP_HOOKS = (
     "_make_socket_transport",
     "_make_ssl_transport",
     "_accept_connection",
+    "_accept_connection2",
     "_start_serving",
     "_ensure_fd_no_transport",
-    "_make_self_pipe",
-    "_close_self_pipe",
     "_write_to_self",
-    "_process_self_data",
-    "_sendfile_native",
 )
 
 # -- Limits and constants
