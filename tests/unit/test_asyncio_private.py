@@ -56,7 +56,6 @@ def test_every_name_has_a_value() -> None:
         ("ACCEPT_RETRY_DELAY", 0.01),
         ("SSL_HANDSHAKE_TIMEOUT", 1),
         ("SSL_SHUTDOWN_TIMEOUT", 1),
-        ("DEBUG_STACK_DEPTH", 1),
         ("MAXIMUM_POLL_TIMEOUT", 60),
     ],
 )
@@ -163,11 +162,11 @@ def test_running_loop_is_set_and_read() -> None:
     """The thread's running loop is what was set."""
     with private_loop() as loop:
         assert private.running_loop() is None
-        private.set_running_loop(loop)
+        asyncio._set_running_loop(loop)
         try:
             assert private.running_loop() is asyncio.get_running_loop() is loop
         finally:
-            private.set_running_loop(None)
+            asyncio._set_running_loop(None)
     assert private.running_loop() is None
 
 

@@ -64,7 +64,6 @@ LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = constants.LOG_THRESHOLD_FOR_CONNLOST_WR
 ACCEPT_RETRY_DELAY: float = constants.ACCEPT_RETRY_DELAY
 SSL_HANDSHAKE_TIMEOUT: float = constants.SSL_HANDSHAKE_TIMEOUT
 SSL_SHUTDOWN_TIMEOUT: float = constants.SSL_SHUTDOWN_TIMEOUT
-DEBUG_STACK_DEPTH: int = constants.DEBUG_STACK_DEPTH
 SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
 MAXIMUM_POLL_TIMEOUT: float = base_events.MAXIMUM_SELECT_TIMEOUT  # type: ignore[attr-defined]
 logger = log.logger
@@ -93,7 +92,6 @@ iscoroutinefunction: Callable[[object], bool] = getattr(
 format_handle: Callable[[Any], str] = base_events._format_handle  # type: ignore[attr-defined]
 #: What `call_soon_threadsafe` returns, from Python 3.14 on.
 ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", asyncio.Handle)
-set_running_loop: Callable[[Any], None] = events._set_running_loop
 running_loop: Callable[[], Any] = events._get_running_loop
 set_nodelay: Callable[[Any], None] = base_events._set_nodelay  # type: ignore[attr-defined]
 
