@@ -19,7 +19,13 @@ from hocket.core.engine import Engine
 from hocket.core.handles import Handle
 from hocket.native.sockets import ReadBuffer
 from hocket.net.accept import Acceptor
+from hocket.net.datagram import Datagrams
+from hocket.net.pipes import Pipes
+from hocket.net.processes import Processes
+from hocket.net.resolve import Resolver
+from hocket.net.socket_calls import SocketCalls
 from hocket.net.stream import READ_SIZE, StreamTransport
+from hocket.net.tls import Tls
 
 T = TypeVar("T")
 
@@ -40,7 +46,9 @@ class _DriverAsSelector(selectors.BaseSelector):
         return {}
 
 
-class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[misc]
+class EventLoop(  # type: ignore[misc]
+    Engine, Acceptor, Datagrams, Pipes, Processes, Resolver, SocketCalls, Tls, asyncio.SelectorEventLoop
+):
     """An asyncio event loop on hocket's engine.  Made by `new_event_loop`; every asyncio program runs on it.
 
     *driver* is the name of a driver (``auto``, ``epoll``, ``selector``), a `hocket.core.driver.Driver`, or None for
@@ -108,24 +116,6 @@ class EventLoop(Engine, Acceptor, asyncio.SelectorEventLoop):  # type: ignore[mi
     ) -> Any:
         self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
         return StreamTransport(self, sock, protocol, waiter, extra, server)
-
-    def _make_ssl_transport(
-        self,
-        rawsock: Any,
-        protocol: Any,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: dict[str, Any] | None = None,
-        server: Any = None,
-        **timeouts: Any,
-    ) -> Any:
-        self._ensure_fd_no_transport(rawsock)  # type: ignore[attr-defined]
-        tls = asyncio_private.SSLProtocol(self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts)
-        StreamTransport(self, rawsock, tls, None, extra, server)
-        return tls._app_transport
 
 
 def _cancel(runnable: Any) -> bool:
