@@ -6,6 +6,7 @@ that a generated test class makes, is counted (`USAGE`).
 
 import asyncio
 import selectors
+import weakref
 from asyncio import events, unix_events
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import hocket
 from hocket.core.scheduler import Scheduler, on_close, on_create
 from hocket.drivers.selector import SelectorDriver
+from hocket.net.tls import Tls
 
 
 @dataclass
@@ -61,6 +63,18 @@ class SelectorEventLoop(unix_events._UnixSelectorEventLoop, metaclass=_IsAnySele
         return new_loop(selector)
 
 
+def _with_test_hook(make: Any) -> Any:
+    """asyncio's TLS transport has a method for CPython's own tests, which fill its backlog by hand through it."""
+
+    def make_and_equip(*args: Any, **kwargs: Any) -> Any:
+        transport = make(*args, **kwargs)
+        reference = weakref.ref(transport)
+        transport._test__append_write_backlog = lambda data: reference()._append(data)  # type: ignore[union-attr]
+        return transport
+
+    return make_and_equip
+
+
 def open_all() -> None:
     """Lead every way to make a loop to hocket, for the rest of this process.
 
@@ -73,6 +87,7 @@ def open_all() -> None:
         module.SelectorEventLoop = SelectorEventLoop
         if hasattr(module, "EventLoop"):
             module.EventLoop = SelectorEventLoop
+    Tls._make_ssl_transport = _with_test_hook(Tls._make_ssl_transport)  # type: ignore[method-assign]
     # Proof that the door leads where it should, before a single test runs.
     loop = events.new_event_loop()
     try:

@@ -65,6 +65,10 @@ ACCEPT_RETRY_DELAY: float = constants.ACCEPT_RETRY_DELAY
 SSL_HANDSHAKE_TIMEOUT: float = constants.SSL_HANDSHAKE_TIMEOUT
 SSL_SHUTDOWN_TIMEOUT: float = constants.SSL_SHUTDOWN_TIMEOUT
 SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
+SENDFILE_FALLBACK: Any = constants._SendfileMode.FALLBACK
+#: In bytes.
+SSL_READ_HIGH_WATER: int = constants.FLOW_CONTROL_HIGH_WATER_SSL_READ * 1024
+SSL_WRITE_HIGH_WATER: int = constants.FLOW_CONTROL_HIGH_WATER_SSL_WRITE * 1024
 MAXIMUM_POLL_TIMEOUT: float = base_events.MAXIMUM_SELECT_TIMEOUT  # type: ignore[attr-defined]
 logger = log.logger
 
@@ -77,6 +81,8 @@ def base_events_logger() -> Any:
 TransportSocket = trsock.TransportSocket
 #: What `loop.sendfile` takes for a transport that can be held back.
 FlowControlledTransport: Any = transports._FlowControlMixin
+#: What programs take for a transport that is encrypted.
+SSLProtocolTransport: Any = sslproto._SSLProtocolTransport
 
 # -- How asyncio names things in logs and reprs
 
@@ -121,7 +127,6 @@ def creation_stack(depth: int = 1) -> StackSummary:
 # -- Servers, which count their connections, and what a new connection is made of
 
 set_result_unless_cancelled: Callable[[Any, Any], None] = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
-SSLProtocol = sslproto.SSLProtocol
 _ATTACH_TAKES_TRANSPORT = len(inspect.signature(base_events.Server._attach).parameters) > 1  # type: ignore[attr-defined]
 
 
@@ -139,6 +144,12 @@ def detach(server: Any, transport: Any) -> None:
         server._detach(transport)
     else:
         server._detach()
+
+
+def stream_reader_buffer(protocol: Any) -> bytearray:
+    """What the reader of an `asyncio.StreamReaderProtocol` has received and nobody has read."""
+    reader = protocol._stream_reader
+    return bytearray() if reader is None else reader._buffer
 
 
 # -- Who makes tasks, and who awaits whom

@@ -25,6 +25,7 @@ from hocket.core.driver import READ, WRITE
 from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
 from hocket.native.sockets import ReadBuffer
+from hocket.net.limits import watermarks
 
 try:
     import cython
@@ -390,14 +391,7 @@ class StreamTransport(Runnable):
 
         By default *high* is 64 KiB and *low* a quarter of it.  Raises `ValueError` unless high >= low >= 0.
         """
-        if high is None:
-            high = _HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high_water = high
-        self._low_water = low
+        self._high_water, self._low_water = watermarks(high, low, _HIGH_WATER)
         self._flush_now()
         self._maybe_pause_protocol()
 
