@@ -68,7 +68,7 @@ class TlsSession:
         try:
             # Asking for what is not there would cost an exception.
             while filled < size and self.has_pending():
-                count = session.read(size - filled, buffer[filled:] if filled else buffer)
+                count = session.read(size - filled, memoryview(buffer)[filled:] if filled else buffer)
                 if not count:
                     return filled, None, True
                 filled += count

@@ -327,11 +327,11 @@ class TlsTransport:
         """How many bytes have come, still encrypted, that the application has not been given."""
         return self._session.fed()
 
-    def get_read_bufferwatermarks(self) -> tuple[int, int]:
+    def get_read_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark of the read buffer, in bytes."""
         return (self._read_low, self._read_high)
 
-    def set_read_bufferwatermarks(self, high: int | None = None, low: int | None = None) -> None:
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """While reading is paused, stop reading from the peer above *high* bytes, and go on below *low*.
 
         By default *high* is 256 KiB and *low* a quarter of it.  Raises `ValueError` unless high >= low >= 0.
@@ -498,11 +498,11 @@ class TlsTransport:
         """How many bytes the transport beneath has not been given yet."""
         return self._session.outgoing() + self._backlog_size
 
-    def get_write_bufferwatermarks(self) -> tuple[int, int]:
+    def get_write_buffer_limits(self) -> tuple[int, int]:
         """The low and the high-water mark of the write buffer, in bytes."""
         return (self._write_low, self._write_high)
 
-    def set_write_bufferwatermarks(self, high: int | None = None, low: int | None = None) -> None:
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Call the protocol's `pause_writing` above *high* bytes and `resume_writing` below *low*.
 
         By default *high* is 512 KiB and *low* a quarter of it.  Raises `ValueError` unless high >= low >= 0.
