@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .loops import EVERY, OURS, run
-from .peers import Recorder, connection, until
+from .peers import connection, until
 from .tls_peers import TlsPeer, client_context, server_context, tls_connection
 
 every_loop = pytest.mark.parametrize("factory", EVERY, ids=lambda factory: factory.__name__)
@@ -224,7 +224,7 @@ def test_wrong_arguments_are_refused(factory: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with connection() as it:
-            with pytest.raises(TypeError, match="expected to be an instance of ssl.SSLContext, got None"):
+            with pytest.raises(TypeError, match=r"expected to be an instance of ssl\.SSLContext, got None"):
                 await loop.start_tls(it.transport, it.protocol, None)
             with pytest.raises(TypeError, match="is not supported by start_tls"):
                 await loop.start_tls(asyncio.Transport(), it.protocol, client_context())

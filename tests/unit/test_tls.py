@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import warnings
 from typing import Any
 
 import pytest
@@ -301,7 +300,7 @@ def test_extra_info(factory: Any, server_side: bool) -> None:
             assert info("sslcontext") is context
             assert info("cipher") == info("ssl_object").cipher()
             assert info("compression") is None
-            subject = [entry for entry in (info("peercert") or {}).get("subjectAltName", ())]
+            subject = list((info("peercert") or {}).get("subjectAltName", ()))
             assert subject == ([] if server_side else [("DNS", "localhost")])
             assert info("peername") == it.peer.getsockname()
             assert info("socket").getsockname() == info("sockname")
@@ -416,7 +415,7 @@ def test_peer_that_speaks_first_and_wrongly(factory: Any) -> None:
         reports = Reports(asyncio.get_running_loop())
         with peer:
             await asyncio.get_running_loop().sock_sendall(peer, b"GET / HTTP/1.0\r\n\r\n")
-            with pytest.raises(ssl.SSLError, match="HTTP_REQUEST|WRONG_VERSION"):
+            with pytest.raises(ssl.SSLError, match=r"HTTP_REQUEST|WRONG_VERSION"):
                 await connect(Recorder, ours, server_context(), True)
         assert reports.messages == []
 

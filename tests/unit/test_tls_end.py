@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .loops import EVERY, OURS, Reports, run
-from .peers import BufferedRecorder, Recorder, until
+from .peers import BufferedRecorder, Recorder
 from .tls_peers import TlsPeer, client_context, connect, server_context, socket_pair, tls_connection
 
 every_loop = pytest.mark.parametrize("factory", EVERY, ids=lambda factory: factory.__name__)
@@ -367,7 +367,11 @@ def test_damaged_record(factory: Any, kind: Any) -> None:
             bad[-1] ^= 1
             await it.send(good + bad)
             lost = await it.protocol.lost
-            assert isinstance(lost, ssl.SSLError) and "BAD_RECORD_MAC" in str(lost)
+            # OpenSSL 3.5 calls it a failure of the record layer.
+            assert isinstance(lost, ssl.SSLError) and lost.reason in (
+                "DECRYPTION_FAILED_OR_BAD_RECORD_MAC",
+                "RECORD_LAYER_FAILURE",
+            )
             assert it.protocol.data == b"good"
             with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
                 await it.tls.receive(1)
