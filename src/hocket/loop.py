@@ -25,7 +25,14 @@ from hocket.net.processes import Processes
 from hocket.net.resolve import Resolver
 from hocket.net.socket_calls import SocketCalls
 from hocket.net.stream import READ_SIZE, StreamTransport
-from hocket.net.tls import Tls
+
+try:
+    from hocket.net.tls import Tls
+except ImportError:  # A Python built without OpenSSL: asyncio says so to whoever asks for TLS.
+
+    class Tls:  # type: ignore[no-redef]
+        """Nothing."""
+
 
 T = TypeVar("T")
 

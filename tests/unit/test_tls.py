@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -436,3 +438,27 @@ def test_peer_helper_is_a_real_client() -> None:
         assert [type(result) for result in results] == [ssl.SSLError, ssl.SSLCertVerificationError]
 
     run(OURS[0], main())
+
+
+def test_without_openssl() -> None:
+    """On a Python built without the ssl module hocket works, and whoever asks for TLS is told what is missing."""
+    program = """if True:
+        import sys
+        sys.modules["ssl"] = sys.modules["_ssl"] = None
+        import asyncio, socket
+        import hocket
+
+        async def main():
+            ours, peer = socket.socketpair()
+            with ours, peer:
+                ours.setblocking(False)
+                try:
+                    loop = asyncio.get_running_loop()
+                    await loop.create_connection(asyncio.Protocol, sock=ours, ssl=True, server_hostname="localhost")
+                except RuntimeError as error:
+                    return str(error)
+
+        print(hocket.run(main()))
+    """
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("stdlib ssl module not available\n", "")

@@ -152,7 +152,7 @@ class TlsTransport:
         to stop writing."""
         if received:
             self._session.feed(received)
-        if transport._protocol_paused:
+        if getattr(transport, "_protocol_paused", False):
             self._raw_writing_paused = self._protocol_paused = True
         transport.set_protocol(self)
 
