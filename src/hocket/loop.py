@@ -66,6 +66,7 @@ class EventLoop(  # type: ignore[misc]
         self._closed = True  # Until there is something to close: a loop that could not be made must not complain.
         chosen = driver if isinstance(driver, Driver) else drivers.make(driver)
         Engine.__init__(self, chosen)
+        Processes.__init__(self)
         self._read_buffer = ReadBuffer(READ_SIZE)
         try:
             asyncio.SelectorEventLoop.__init__(self, _DriverAsSelector())

@@ -35,6 +35,7 @@ def test_asyncios_loop_has_the_hook(hook: str) -> None:
         "_run_once", "_check_closed", "_check_thread", "_add_reader", "_remove_reader", "_add_writer", "_remove_writer",
         "_add_callback", "_add_callback_signalsafe", "_call_soon", "_timer_handle_cancelled", "_make_socket_transport",
         "_make_ssl_transport", "_accept_connection", "_start_serving", "_write_to_self",
+        "_make_subprocess_transport",
     ],
 )  # fmt: skip
 def test_hook_is_answered_by_hocket(overridden: str) -> None:
@@ -422,3 +423,47 @@ class private_loop:
 
     def __exit__(self, *_: types.TracebackType | None) -> None:
         self.loop.close()
+
+
+# -- Child processes
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_start", "_connect_pipes", "_process_exited", "_wait", "_call_connection_lost", "_call", "_try_finish",
+        "_check_proc", "_pipe_connection_lost", "_pipe_data_received",
+    ],
+)  # fmt: skip
+def test_subprocess_transport_has_the_hook(name: str) -> None:
+    """What hocket's transport of a child overrides or calls is a method of asyncio's."""
+    assert callable(getattr(private.UnixSubprocessTransport, name))
+
+
+def test_pipe_protocols_tell_their_process() -> None:
+    """The protocols of a child's pipes know their number and whether they are disconnected, and pass on what comes."""
+    heard: list[Any] = []
+
+    class Process:
+        def _pipe_data_received(self, fd: int, data: bytes) -> None:
+            heard.append((fd, data))
+
+        def _pipe_connection_lost(self, fd: int, exc: object) -> None:
+            heard.append((fd, exc))
+
+    for number, factory in ((0, private.WriteSubprocessPipeProto), (1, private.ReadSubprocessPipeProto)):
+        protocol = factory(Process(), number)
+        assert (protocol.fd, protocol.pipe, protocol.disconnected) == (number, None, False)
+        if number:
+            protocol.data_received(b"x")
+        protocol.connection_lost(None)
+        assert protocol.disconnected
+    assert heard == [(0, None), (1, b"x"), (1, None)]
+
+
+def test_nobody_has_asked_for_a_child_watcher(loop: asyncio.AbstractEventLoop) -> None:
+    """A loop may watch its children as it likes, and asking about that makes no child watcher."""
+    before = getattr(private.get_event_loop_policy(), "_watcher", None)
+    with private.child_watcher(loop) as watcher:
+        assert watcher is None
+    assert getattr(private.get_event_loop_policy(), "_watcher", None) is before

@@ -9,12 +9,15 @@ change shows there first and not in a user's service.  The engine uses these nam
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import sys
+import warnings
 import weakref
 from asyncio import (
     base_events,
     base_futures,
+    base_subprocess,
     base_tasks,
     constants,
     coroutines,
@@ -51,6 +54,9 @@ LOOP_HOOKS = (
     "_timer_handle_cancelled",
     "_make_socket_transport",
     "_make_ssl_transport",
+    "_make_subprocess_transport",
+    "_child_watcher_callback",
+    "_getaddrinfo_debug",
     "_accept_connection",
     "_accept_connection2",
     "_start_serving",
@@ -269,3 +275,56 @@ else:
     DefaultEventLoopPolicy = asyncio.DefaultEventLoopPolicy
     set_event_loop_policy = asyncio.set_event_loop_policy
     get_event_loop_policy = asyncio.get_event_loop_policy
+
+
+# -- Child processes, and who a program says is to watch them
+
+UnixSubprocessTransport: Any = unix_events._UnixSubprocessTransport  # type: ignore[attr-defined]
+WriteSubprocessPipeProto: Any = base_subprocess.WriteSubprocessPipeProto
+ReadSubprocessPipeProto: Any = base_subprocess.ReadSubprocessPipeProto
+
+
+#: The class of the child watcher that asyncio takes if nobody has set one; empty where there are no such classes.
+_DEFAULT_CHILD_WATCHERS: tuple[type, ...] = ()
+if sys.version_info < (3, 14):
+    _DEFAULT_CHILD_WATCHERS = (asyncio.ThreadedChildWatcher,)
+    if sys.version_info >= (3, 12) and unix_events.can_use_pidfd():
+        _DEFAULT_CHILD_WATCHERS = (asyncio.PidfdChildWatcher,)
+
+
+@contextlib.contextmanager
+def child_watcher(loop: Any) -> Iterator[Any]:
+    """The child watcher that *loop* has to use while it starts a child; None if it may do as it likes.
+
+    Up to Python 3.13 that is what the program has set with its policy, if it is not of the kind that asyncio takes by
+    itself; `RuntimeError` if it is not active.  From 3.14 on, where nothing can be set, it is asyncio's own on a system
+    without pidfds.
+    """
+    if sys.version_info >= (3, 14):
+        watcher = loop._watcher
+        yield watcher if isinstance(watcher, unix_events._ThreadedChildWatcher) else None  # type: ignore[attr-defined]
+        return
+    watcher = _policy_child_watcher()
+    if watcher is None:
+        yield None
+        return
+    with watcher as entered:
+        if sys.version_info < (3, 12):
+            watcher = entered
+        if not watcher.is_active():
+            raise RuntimeError("asyncio.get_child_watcher() is not activated, subprocess support is not installed.")
+        yield watcher
+
+
+def _policy_child_watcher() -> Any:
+    policy = get_event_loop_policy()
+    if getattr(type(policy), "get_child_watcher", None) is DefaultEventLoopPolicy.get_child_watcher:
+        # Not asked: it would make one.  And one of the kind that it makes may come from another loop of the process.
+        watcher = policy._watcher  # type: ignore[attr-defined]
+        return None if type(watcher) in _DEFAULT_CHILD_WATCHERS else watcher
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return policy.get_child_watcher()
+    except NotImplementedError:
+        return None
