@@ -158,25 +158,7 @@ EXCLUSIONS: tuple[Exclusion, ...] = (
 )
 
 
-_CALL_GRAPH = (
-    "asyncio.capture_call_graph does not see who waits through gather, wait, shield, timeouts and task groups: asyncio "
-    "records that with a C function that knows only its own futures"
-)
-
-KNOWN_BUGS: tuple[Exclusion, ...] = tuple(
-    Exclusion(f"test_graph.TestCallStackC.{name}", _CALL_GRAPH, ("3.14",))
-    for name in (
-        "test_stack_as_completed",
-        "test_stack_as_completed_timeout",
-        "test_stack_future",
-        "test_stack_gather",
-        "test_stack_shield",
-        "test_stack_tgroup",
-        "test_stack_timeout",
-        "test_stack_wait",
-        "test_stack_wait_for_non_positive_timeout",
-    )
-)
+KNOWN_BUGS: tuple[Exclusion, ...] = ()
 
 
 def for_module(module: str, version: str) -> dict[str, Exclusion]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import subprocess
 import sys
 import threading
@@ -383,6 +384,38 @@ def test_awaited_by_is_recorded_where_python_asks() -> None:
         assert (recorded == {other}) == (sys.version_info >= (3, 14))
         private.future_discard_from_awaited_by(one, other)
         assert not getattr(one, "_asyncio_awaited_by", None)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="Python has call graphs from 3.14 on")
+def test_call_graphs_ask_who_awaits_whom_by_names_that_hocket_replaced() -> None:
+    """Each place from which asyncio takes the two functions, and the builder of graphs, is hocket's."""
+    from hocket.core import future
+
+    for module in (asyncio, asyncio.futures):
+        assert module.future_add_to_awaited_by is future.add_to_awaited_by
+        assert module.future_discard_from_awaited_by is future.discard_from_awaited_by
+    assert asyncio.futures._c_future_add_to_awaited_by is future.add_to_awaited_by
+    assert asyncio.futures._c_future_discard_from_awaited_by is future.discard_from_awaited_by
+    assert "limit" in inspect.signature(asyncio.graph._build_graph_for_future).parameters
+
+
+def test_what_a_future_calls_to_wake_a_task_is_known_by_its_name() -> None:
+    """`woken_by` finds the task of each class, and none in other callbacks."""
+    with private_loop() as loop:
+
+        async def wait(future: Any) -> None:
+            await future
+
+        for kind in (asyncio.tasks._CTask, asyncio.tasks._PyTask):
+            future = loop.create_future()
+            task = kind(wait(future), loop=loop)
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            ((callback, _),) = future._callbacks
+            assert private.woken_by(callback) is task
+            assert private.woken_by(task.cancel) is None
+            future.set_result(None)
+            loop.run_until_complete(task)
 
 
 # -- Policies

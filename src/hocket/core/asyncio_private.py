@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import sys
 import warnings
@@ -186,8 +187,74 @@ def _ignore(future: Any, waiter: Any, /) -> None:
     """Before Python 3.14 nobody asks who awaits whom."""
 
 
+#: asyncio's own, which record nothing where a future or task of another class is concerned.
 future_add_to_awaited_by: Callable[[Any, Any], None] = getattr(futures, "future_add_to_awaited_by", _ignore)
 future_discard_from_awaited_by: Callable[[Any, Any], None] = getattr(futures, "future_discard_from_awaited_by", _ignore)
+
+#: Which tasks of ours said that they wait for a future of asyncio's class, which has no room for them.
+_foreign_awaited_by: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
+
+
+def add_foreign_to_awaited_by(future: Any, waiter: Any, waiter_is_ours: bool) -> None:
+    """Record that *waiter* awaits *future*, which is of asyncio's own class."""
+    if waiter_is_ours:
+        _foreign_awaited_by.setdefault(future, weakref.WeakSet()).add(waiter)
+    else:
+        future_add_to_awaited_by(future, waiter)
+
+
+def discard_foreign_from_awaited_by(future: Any, waiter: Any, waiter_is_ours: bool) -> None:
+    """Undo `add_foreign_to_awaited_by`."""
+    if waiter_is_ours:
+        waiters = _foreign_awaited_by.get(future)
+        if waiters is not None:
+            waiters.discard(waiter)
+    else:
+        future_discard_from_awaited_by(future, waiter)
+
+
+#: The method by which a future wakes a task, as asyncio's C class, its Python class and hocket's own call it.
+_WAKEUPS = ("task_wakeup", "_Task__wakeup", "__wakeup", "_wakeup")
+
+
+def woken_by(callback: Any) -> Any:
+    """The task that *callback*, of a future, wakes; None if it does something else."""
+    if getattr(callback, "__name__", None) not in _WAKEUPS:
+        return None
+    task = getattr(callback, "__self__", None)
+    return task if hasattr(task, "get_coro") else None
+
+
+def _foreign_waiters(future: Any) -> set[Any]:
+    """The tasks that wait for *future*, of asyncio's class, and that it does not name itself."""
+    waiters = set(_foreign_awaited_by.get(future, ()))
+    for callback, _ in future._callbacks or ():
+        task = woken_by(callback)
+        if task is not None:
+            waiters.add(task)
+    return waiters - (future._asyncio_awaited_by or set())
+
+
+def replace_awaited_by(add: Callable[[Any, Any], None], discard: Callable[[Any, Any], None]) -> None:
+    """Have asyncio record with *add* and *discard* who awaits whom, and show it in its call graphs."""
+    if sys.version_info < (3, 14):
+        return
+    graph: Any = importlib.import_module("asyncio.graph")
+    build = graph._build_graph_for_future
+
+    def _build_graph_for_future(future: Any, *, limit: int | None = None) -> Any:
+        built = build(future, limit=limit)
+        if not issubclass(type(future), futures.Future):  # one of ours, which has named everybody
+            return built
+        ours = tuple(_build_graph_for_future(waiter, limit=limit) for waiter in _foreign_waiters(future))
+        return graph.FutureCallGraph(future, built.call_stack, built.awaited_by + ours) if ours else built
+
+    for module in (futures, asyncio):
+        for name, replacement in (("future_add_to_awaited_by", add), ("future_discard_from_awaited_by", discard)):
+            setattr(module, name, replacement)
+            if hasattr(module, f"_c_{name}"):  # the same once more, for whoever asks for the fast one
+                setattr(module, f"_c_{name}", replacement)
+    graph._build_graph_for_future = _build_graph_for_future
 
 
 # -- Who is running: asyncio.current_task()

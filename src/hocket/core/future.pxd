@@ -20,6 +20,7 @@ cdef class Future(Runnable):
     cdef object _first
     cdef object _first_context
     cdef list _more
+    cdef set _awaited_by
     cdef public object _source_traceback
     cdef object __weakref__
     cdef dict __dict__
@@ -42,3 +43,9 @@ cdef class Future(Runnable):
 cdef class FutureIterator:
     cdef Future _future
     cdef bint _yielded
+
+
+@cython.locals(ours=Future)
+cpdef add_to_awaited_by(future, waiter)
+@cython.locals(ours=Future)
+cpdef discard_from_awaited_by(future, waiter)

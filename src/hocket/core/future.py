@@ -70,6 +70,7 @@ class Future(Runnable):
         self._first: Any = None
         self._first_context: Context | None = None
         self._more: list[tuple[Any, Context | None]] | None = None
+        self._awaited_by: set[Any] | None = None
         self._source_traceback: StackSummary | None = None
         if self._scheduler is not None:
             if self._scheduler._debug:
@@ -125,8 +126,14 @@ class Future(Runnable):
 
     @property
     def _asyncio_awaited_by(self) -> frozenset[Any] | None:
-        """The tasks that wait for this one, as `asyncio.capture_call_graph` asks."""
-        return frozenset(waiter for waiter, _ in self._waiting() if isinstance(waiter, Future)) or None
+        """Who waits for this one, as `asyncio.capture_call_graph` asks: the tasks that it will wake, and those that
+        wait for it through a `gather`, a task group and the like, which say so themselves."""
+        waiters = set() if self._awaited_by is None else set(self._awaited_by)
+        for waiter, context in self._waiting():
+            task = waiter if context is None else asyncio_private.woken_by(waiter)
+            if task is not None:
+                waiters.add(task)
+        return frozenset(waiters) or None
 
     def _waiting(self) -> list[tuple[Any, Context | None]]:
         waiting = [] if self._first is None else [(self._first, self._first_context)]
@@ -365,6 +372,30 @@ class FutureIterator:
         return self.__next__()
 
 
+def add_to_awaited_by(future: Any, waiter: Any) -> None:
+    """`asyncio.future_add_to_awaited_by` for futures of ours, and for those that a task of ours awaits."""
+    if not isinstance(future, Future):
+        asyncio_private.add_foreign_to_awaited_by(future, waiter, isinstance(waiter, Future))
+    elif isinstance(waiter, asyncio.Future):
+        ours = future
+        if ours._awaited_by is None:
+            ours._awaited_by = set()
+        ours._awaited_by.add(waiter)
+
+
+def discard_from_awaited_by(future: Any, waiter: Any) -> None:
+    """`asyncio.future_discard_from_awaited_by`, the counterpart of `add_to_awaited_by`."""
+    if not isinstance(future, Future):
+        asyncio_private.discard_foreign_from_awaited_by(future, waiter, isinstance(waiter, Future))
+        return
+    ours = future
+    if ours._awaited_by is not None:
+        ours._awaited_by.discard(waiter)
+
+
+asyncio_private.replace_awaited_by(add_to_awaited_by, discard_from_awaited_by)
+
+
 def _transportable(stop: StopIteration) -> BaseException:
     if _REFUSE_STOP_ITERATION:
         raise TypeError("StopIteration interacts badly with generators and cannot be raised into a Future")
@@ -395,4 +426,5 @@ if not cython.compiled:
     Future._first = None
     Future._first_context = None
     Future._more = None
+    Future._awaited_by = None
     Future._source_traceback = None
