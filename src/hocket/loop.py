@@ -1,8 +1,8 @@
 """The event loop: the engine, a driver and the network in front of asyncio's own loop; and the ways to run one.
 
-What is hot is hocket's: the turn, timers, tasks and futures, readiness, stream sockets.  Everything else (argument
-checking, name resolution, servers, TLS, datagrams, pipes, processes, signals, executors) is the code of
-`asyncio.SelectorEventLoop`, which calls the hooks that are overridden here.
+What is hot is hocket's: the turn, timers, tasks and futures, readiness, stream sockets; and child processes and name
+lookups, for their manners.  Everything else (argument checking, servers, TLS, datagrams, pipes, signals, executors) is
+the code of `asyncio.SelectorEventLoop`, which calls the hooks that are overridden here.
 """
 
 from __future__ import annotations
@@ -59,11 +59,13 @@ class EventLoop(  # type: ignore[misc]
     """An asyncio event loop on hocket's engine.  Made by `new_event_loop`; every asyncio program runs on it.
 
     *driver* is the name of a driver (``auto``, ``epoll``, ``selector``), a `hocket.core.driver.Driver`, or None for
-    what the environment variable ``HOCKET_DRIVER`` says, and ``auto`` if it says nothing.
+    what the environment variable ``HOCKET_DRIVER`` says, and ``auto`` if it says nothing.  *resolver_threads* bounds
+    the name lookups under way at once; None asks ``HOCKET_RESOLVER_THREADS``.
     """
 
-    def __init__(self, driver: str | Driver | None = None) -> None:
+    def __init__(self, driver: str | Driver | None = None, resolver_threads: int | None = None) -> None:
         self._closed = True  # Until there is something to close: a loop that could not be made must not complain.
+        Resolver.__init__(self, resolver_threads)
         chosen = driver if isinstance(driver, Driver) else drivers.make(driver)
         Engine.__init__(self, chosen)
         Processes.__init__(self)
@@ -144,16 +146,19 @@ def _fileno(fd: Any) -> int:
         raise ValueError(f"Invalid file object: {fd!r}") from None
 
 
-def new_event_loop(*, driver: str | Driver | None = None) -> EventLoop:
+def new_event_loop(*, driver: str | Driver | None = None, resolver_threads: int | None = None) -> EventLoop:
     """Make an event loop.
 
     *driver* chooses how it waits: ``auto``, ``epoll`` (Linux) or ``selector`` (anywhere); None asks ``HOCKET_DRIVER``.
     Raises `ValueError` for another name, with the list, and `RuntimeError` for a driver that this system lacks.
 
+    *resolver_threads* is how many names the loop looks up at once, in threads that it keeps for that alone; None asks
+    ``HOCKET_RESOLVER_THREADS``, and without that it is 64.  Raises `ValueError` if less than 1, `TypeError` if no int.
+
         with asyncio.Runner(loop_factory=hocket.new_event_loop) as runner:
             runner.run(main())
     """
-    return EventLoop(driver)
+    return EventLoop(driver, resolver_threads)
 
 
 class Runner(asyncio.Runner):  # type: ignore[misc]  # typeshed alone calls it final

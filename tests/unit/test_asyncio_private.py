@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import socket
 import subprocess
 import sys
 import threading
@@ -500,3 +501,8 @@ def test_nobody_has_asked_for_a_child_watcher(loop: asyncio.AbstractEventLoop) -
     with private.child_watcher(loop) as watcher:
         assert watcher is None
     assert getattr(private.get_event_loop_policy(), "_watcher", None) is before
+
+
+def test_socket_module_of_asyncios_loop() -> None:
+    """asyncio's loop looks names up in the `socket` module, which it has under this name."""
+    assert private.base_events_socket() is socket

@@ -85,6 +85,11 @@ def base_events_logger() -> Any:
     return base_events.logger  # type: ignore[attr-defined]
 
 
+def base_events_socket() -> Any:
+    """The `socket` module of asyncio's loop, by the name that programs' tests replace."""
+    return base_events.socket  # type: ignore[attr-defined]
+
+
 TransportSocket = trsock.TransportSocket
 #: What `loop.sendfile` takes for a transport that can be held back.
 FlowControlledTransport: Any = transports._FlowControlMixin
