@@ -77,7 +77,7 @@ class Load:
 class Echo:
     """A TCP echo server on loopback; ``serve(size)`` starts it and returns an object with ``sockets``.
 
-    Its floor is the C server of ``bench/native``.
+    ``generator`` is the C program that loads it. Its floor, where it has one, is the C server of ``bench/native``.
     """
 
     name: str
@@ -85,6 +85,8 @@ class Echo:
     serve: Callable[[int], Awaitable[Any]]
     loads: Mapping[str, Load]
     operation: str = "request"
+    generator: str = "echo_load"
+    floor: bool = True
 
     headline = Metric("cpu_us", "CPU us", 2)
     columns: Sequence[Metric] = field(
@@ -103,7 +105,7 @@ class Echo:
         return tuple(self.loads)
 
     def has_floor(self) -> bool:
-        return True
+        return self.floor
 
 
 Case = InProcess | Echo

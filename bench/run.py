@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench import machine
-from bench.case import FLOOR, Selected, UnknownCase, discover
+from bench.case import FLOOR, Echo, Selected, UnknownCase, discover
 from bench.case import select as select_cases
 from bench.effort import FULL, QUICK, Effort
 from bench.loops import REGISTRY, Loop, UnknownLoop
@@ -17,7 +17,7 @@ from bench.loops import select as select_loops
 from bench.results import Contender, Result, as_json
 from bench.sample import Measured, SampleFailed, measure
 from bench.table import render
-from bench.toolchain import ToolchainError
+from bench.toolchain import LibraryMissing, ToolchainError, program
 
 Measure = Callable[[Selected, str, Effort], Measured]
 
@@ -88,6 +88,12 @@ def show_list() -> None:
 def run(cases: Sequence[Selected], loops: Sequence[Loop], rounds: int, effort: Effort, floors: bool) -> list[Result]:
     results = []
     for selected in cases:
+        if isinstance(selected.case, Echo):
+            try:
+                program(selected.case.generator)
+            except LibraryMissing as missing:
+                print(f"{selected.title}: not run: {missing}\n")
+                continue
         contenders = [loop.name for loop in loops]
         if floors and selected.case.has_floor():
             contenders.insert(0, FLOOR)

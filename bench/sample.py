@@ -118,7 +118,7 @@ def measure_in_process(selected: Selected, loop: str, effort: Effort) -> Measure
 def measure_echo(selected: Selected, loop: str, effort: Effort) -> Measured:
     assert isinstance(selected.case, Echo)
     load = selected.case.loads[selected.variant]
-    generator = program("echo_load")
+    generator = program(selected.case.generator)
     server_command: list[str | Path]
     if loop == FLOOR:
         server_command = [program("echo_server"), str(LIFETIME)]

@@ -15,10 +15,16 @@ from pathlib import Path
 
 NATIVE = Path(__file__).parent / "native"
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
+# Programs made from another's source: the source, how it is compiled, and what it is linked with.
+VARIANTS = {"echo_load_tls": ("echo_load", ("-DTLS",), ("-lssl", "-lcrypto"))}
 
 
 class ToolchainError(Exception):
     """A C program cannot be built here; the message says why and what would help."""
+
+
+class LibraryMissing(ToolchainError):
+    """A C program needs a library that is not installed; the other cases can do without."""
 
 
 def cache_directory() -> Path:
@@ -40,21 +46,28 @@ def compiler() -> str:
 
 
 def program(name: str) -> Path:
-    """The executable made from ``bench/native/NAME.c``.
+    """The executable made from ``bench/native/NAME.c``, or as :data:`VARIANTS` says.
 
+    :raises LibraryMissing: without the headers of a library that it needs.
     :raises ToolchainError: without a compiler, on a system without epoll, or with the compiler's messages if it fails.
     """
     if platform.system() != "Linux":
         raise ToolchainError(f"the network cases need Linux (epoll); this is {platform.system()}")
-    source = NATIVE / f"{name}.c"
+    source_name, options, libraries = VARIANTS.get(name, (name, (), ()))
+    source = NATIVE / f"{source_name}.c"
     cc = compiler()
-    digest = hashlib.sha256("\0".join((cc, platform.machine(), *FLAGS)).encode() + source.read_bytes()).hexdigest()
+    how = (cc, platform.machine(), *FLAGS, *options, *libraries)
+    digest = hashlib.sha256("\0".join(how).encode() + source.read_bytes()).hexdigest()
     built = cache_directory() / f"{name}-{digest[:16]}"
     if built.exists():
         return built
     built.parent.mkdir(parents=True, exist_ok=True)
     partial = built.with_name(f"{built.name}.{os.getpid()}.tmp")
-    result = subprocess.run([cc, *FLAGS, "-o", partial, source], capture_output=True, text=True)
+    result = subprocess.run([cc, *FLAGS, *options, "-o", partial, source, *libraries], capture_output=True, text=True)
+    if result.returncode != 0 and libraries:
+        raise LibraryMissing(
+            f"{source_name}.c with {' '.join(libraries)} does not compile (Debian: apt install libssl-dev)"
+        )
     if result.returncode != 0:
         raise ToolchainError(f"{cc} could not compile {source}:\n{result.stderr.strip()}")
     partial.replace(built)  # atomic: another run at the same time sees all of it or nothing

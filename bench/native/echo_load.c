@@ -7,6 +7,8 @@
  * exactly and from outside, so a server needs no cooperation and pays nothing for being measured. The split in user and
  * system time comes from /proc/PID/stat; the kernel may only sample it (each timer tick), so it is coarser.
  *
+ * Compiled with -DTLS (and -lssl -lcrypto) it speaks TLS and trusts any certificate; the handshakes are not measured.
+ *
  * Prints one JSON object. Exits with 1 and a message if the server closes a connection, answers with a wrong byte,
  * or answers nothing at all for STALL_SECONDS. */
 #define _GNU_SOURCE
@@ -23,6 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef TLS
+#include <openssl/ssl.h>
+#endif
+
 enum {
     STALL_SECONDS = 5,
     SLOP = 4096, /* each request starts at another offset of the pattern, so a stale answer is a wrong answer */
@@ -34,6 +40,9 @@ enum {
 
 struct client {
     int fd;
+#ifdef TLS
+    SSL *tls;
+#endif
     int wants_write;
     uint32_t offset; /* where in the pattern the request in flight starts */
     size_t sent, received;
@@ -123,6 +132,42 @@ static double percentile_us(uint64_t count, double fraction) {
     return (double)longest / 1e3;
 }
 
+#ifdef TLS
+static SSL_CTX *context;
+
+static ssize_t outcome(struct client *c, int n) {
+    if (n > 0)
+        return n;
+    int error = SSL_get_error(c->tls, n);
+    if (error == SSL_ERROR_ZERO_RETURN)
+        return 0;
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+    return -1;
+}
+
+static ssize_t put(struct client *c, const char *data, size_t count) {
+    return outcome(c, SSL_write(c->tls, data, (int)count));
+}
+
+static ssize_t get(struct client *c) { return outcome(c, SSL_read(c->tls, buffer, sizeof buffer)); }
+
+static void introduce(struct client *c) {
+    if (context == NULL) {
+        context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    }
+    c->tls = SSL_new(context);
+    if (c->tls == NULL || !SSL_set_fd(c->tls, c->fd) || SSL_connect(c->tls) != 1)
+        die("the TLS handshake with the server failed");
+}
+#else
+static ssize_t put(struct client *c, const char *data, size_t count) { return send(c->fd, data, count, MSG_NOSIGNAL); }
+
+static ssize_t get(struct client *c) { return recv(c->fd, buffer, sizeof buffer, 0); }
+
+static void introduce(struct client *c) { (void)c; }
+#endif
+
 static void set_interest(int epoll, struct client *c, int wants_write) {
     struct epoll_event event = {.events = wants_write ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = c};
     if (epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &event) < 0)
@@ -132,7 +177,7 @@ static void set_interest(int epoll, struct client *c, int wants_write) {
 
 static void send_rest(int epoll, struct client *c) {
     while (c->sent < size) {
-        ssize_t n = send(c->fd, pattern + c->offset + c->sent, size - c->sent, MSG_NOSIGNAL);
+        ssize_t n = put(c, pattern + c->offset + c->sent, size - c->sent);
         if (n < 0) {
             if (errno == EINTR)
                 continue;
@@ -155,7 +200,7 @@ static void start_request(int epoll, struct client *c) {
 
 /* Returns 1 when the request in flight has been answered. */
 static int receive(struct client *c) {
-    ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
+    ssize_t n = get(c);
     if (n < 0) {
         if (errno == EAGAIN || errno == EINTR)
             return 0;
@@ -184,6 +229,7 @@ static struct client *connect_all(int epoll, int port, int count) {
             die_errno("connect to the server");
         int on = 1;
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        introduce(c);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)

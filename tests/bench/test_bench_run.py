@@ -16,7 +16,7 @@ from bench.effort import QUICK
 from bench.loops import REGISTRY, Loop, UnknownLoop, find
 from bench.run import main, run_case
 from bench.sample import Measured, SampleFailed, measure
-from bench.toolchain import ToolchainError, program
+from bench.toolchain import VARIANTS, ToolchainError, program
 
 EVERY = select(None)
 ECHO = Selected(discover()["tcp_protocol"], "10x1k")
@@ -207,6 +207,15 @@ def test_without_a_compiler_the_message_says_what_to_do(monkeypatch):
 
     with pytest.raises(ToolchainError, match=r"need a C compiler, and there is no 'no-such-compiler'"):
         program("echo_load")
+
+
+def test_a_case_whose_library_is_missing_is_named(tmp_path, monkeypatch, capsys):
+    """Without OpenSSL's headers the TLS case is reported as not run, with what to install, and is no failure."""
+    monkeypatch.setenv("HOCKET_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(VARIANTS, "echo_load_tls", ("echo_load", ("-DTLS",), ("-lno-such-library",)))
+
+    assert main(["--quick", "--cases", "tls_protocol:10x1k", "--loops", "asyncio"]) == 0
+    assert "tls_protocol:10x1k: not run: echo_load.c with -lno-such-library" in capsys.readouterr().out
 
 
 def test_programs_are_compiled_once_and_outside_the_source(tmp_path, monkeypatch):
