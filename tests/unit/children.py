@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,6 @@ def own_children() -> set[int]:
     return found
 
 
-@contextmanager
-def nothing_left() -> Iterator[None]:
-    """Fail if what runs inside leaves a descriptor or a child, dead or alive."""
-    descriptors, children = open_descriptors(), own_children()
-    yield
-    assert open_descriptors() == descriptors
-    assert own_children() - children == set()
-
-
 async def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
     """Wait until *condition* holds."""
     loop = asyncio.get_running_loop()
@@ -61,6 +53,16 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 10.0)
     while not condition():
         assert loop.time() < deadline, f"{what} has not come true within {seconds} s"
         await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """Fail if what runs inside leaves a descriptor or a child, dead or alive, for longer than some turns take."""
+    descriptors, children = open_descriptors(), own_children()
+    yield
+    gc.collect()
+    await until(lambda: open_descriptors() == descriptors, "the same descriptors as before")
+    await until(lambda: own_children() <= children, "no child more than before")
 
 
 class Recorder(asyncio.SubprocessProtocol):
