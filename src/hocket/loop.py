@@ -23,8 +23,10 @@ from hocket.net.datagram import Datagrams
 from hocket.net.pipes import Pipes
 from hocket.net.processes import Processes
 from hocket.net.resolve import Resolver
+from hocket.net.sendfile import SendFile
 from hocket.net.socket_calls import SocketCalls
 from hocket.net.stream import READ_SIZE, StreamTransport
+from hocket.net.table import TransportTable
 
 try:
     from hocket.net.tls import Tls
@@ -54,7 +56,7 @@ class _DriverAsSelector(selectors.BaseSelector):
 
 
 class EventLoop(  # type: ignore[misc]
-    Engine, Acceptor, Datagrams, Pipes, Processes, Resolver, SocketCalls, Tls, asyncio.SelectorEventLoop
+    Engine, Acceptor, Datagrams, Pipes, Processes, Resolver, SendFile, SocketCalls, Tls, asyncio.SelectorEventLoop
 ):
     """An asyncio event loop on hocket's engine.  Made by `new_event_loop`; every asyncio program runs on it.
 
@@ -76,6 +78,7 @@ class EventLoop(  # type: ignore[misc]
             self._closed = True
             chosen.close()
             raise
+        self._transports = TransportTable()
         self._announce_creation()
 
     def close(self) -> None:

@@ -62,6 +62,10 @@ LOOP_HOOKS = (
     "_accept_connection2",
     "_start_serving",
     "_ensure_fd_no_transport",
+    "_ensure_resolved",
+    "_check_sendfile_params",
+    "_sendfile_native",
+    "_sock_sendfile_native",
     "_write_to_self",
 )
 
@@ -112,6 +116,7 @@ format_handle: Callable[[Any], str] = base_events._format_handle  # type: ignore
 ThreadSafeHandle: type[asyncio.Handle] = getattr(events, "_ThreadSafeHandle", asyncio.Handle)
 running_loop: Callable[[], Any] = events._get_running_loop
 set_nodelay: Callable[[Any], None] = base_events._set_nodelay  # type: ignore[attr-defined]
+check_ssl_socket: Callable[[Any], None] = base_events._check_ssl_socket  # type: ignore[attr-defined]
 
 
 def get_loop_for_future() -> Any:

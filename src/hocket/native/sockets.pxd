@@ -4,11 +4,14 @@ cimport cython
 @cython.final
 cdef class ReadBuffer:
     cdef char *_memory
-    cdef Py_ssize_t _size
+    cdef readonly Py_ssize_t size
 
     cpdef read(self, int fd)
+    cpdef receive(self, int fd, Py_ssize_t limit)
 
 
 cpdef Py_ssize_t receive_into(int fd, object buffer) except -2
 cpdef Py_ssize_t send_piece(int fd, object data) except -2
 cpdef Py_ssize_t send_pieces(int fd, list pieces) except -2
+cpdef object accept(object listener, int fd)
+cpdef object local_address(object sock, int fd)

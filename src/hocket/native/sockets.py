@@ -1,12 +1,14 @@
-"""Reads and writes on non-blocking descriptors.
+"""Reads, writes and accepts on the descriptors of non-blocking sockets.
 
-"Would block" is an answer here, not an exception: None from `read`, -1 from the others.  Every other failure is the
-`OSError` that the kernel gave.  The compiled twin calls ``recv``, ``send`` and ``sendmsg`` on the descriptor.
+"Would block" is an answer here, not an exception: None from `read`, `receive` and `accept`, -1 from the others.  Every
+other failure is the `OSError` that the kernel gave.  The compiled twin calls ``recv``, ``send``, ``sendmsg`` and
+``accept4`` on the descriptor.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 #: How many pieces one gathered write takes.
@@ -20,15 +22,19 @@ class ReadBuffer:
     allocated for each read.
     """
 
-    __slots__ = ("_size",)
+    __slots__ = ("size",)
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
 
     def read(self, fd: int) -> bytes | None:
         """What can be read from *fd* now; empty at the end of the stream; None if there is nothing yet."""
+        return self.receive(fd, self.size)
+
+    def receive(self, fd: int, limit: int) -> bytes | None:
+        """As `read`, but *limit* bytes at most."""
         try:
-            return os.read(fd, self._size)
+            return os.read(fd, min(limit, self.size))
         except (BlockingIOError, InterruptedError):
             return None
 
@@ -55,3 +61,22 @@ def send_pieces(fd: int, pieces: list[Any]) -> int:
         return os.writev(fd, pieces[:MAX_PIECES])
     except (BlockingIOError, InterruptedError):
         return -1
+
+
+def accept(listener: socket.socket, fd: int) -> tuple[int, Any] | None:
+    """Accept a connection on *listener*, whose descriptor is *fd*.
+
+    Returns the new descriptor, which does not block and is not inherited, and the peer's address as
+    `socket.socket.accept` gives it; None if nobody has connected.
+    """
+    try:
+        accepted, address = listener._accept()  # type: ignore[attr-defined]  # what socket.accept() is built on
+    except (BlockingIOError, InterruptedError):
+        return None
+    os.set_blocking(accepted, False)
+    return accepted, address
+
+
+def local_address(sock: socket.socket, fd: int) -> Any:
+    """What *sock*, whose descriptor is *fd*, is bound to, as `socket.socket.getsockname` gives it."""
+    return sock.getsockname()

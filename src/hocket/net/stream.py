@@ -1,7 +1,7 @@
 """The transport of a connected stream socket: TCP, and Unix sockets too.
 
 **Reading.**  The transport itself stands in the ready ring when its socket can be read, reads once (so that no busy
-peer can keep others waiting), and hands the bytes to the protocol inside the context in which it was made.
+peer can keep others waiting), and hands the bytes to the protocol in a copy of the context in which it was made.
 
 **Writing.**  What a protocol writes during a turn is gathered and leaves in one system call when the turn ends, before
 the loop waits: an HTTP answer's headers and body are two writes and one packet.  Nothing of that can be seen from
@@ -25,14 +25,15 @@ from hocket.core.driver import READ, WRITE
 from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
 from hocket.native.sockets import ReadBuffer
-from hocket.net.limits import watermarks
+from hocket.net.flow import FlowControl
+from hocket.net.readiness import Readiness
 
 try:
     import cython
 except ImportError:
     from hocket.native import uncompiled as cython
 if not cython.compiled:
-    from hocket.native.sockets import receive_into, send_piece, send_pieces
+    from hocket.native.sockets import local_address, receive_into, send_piece, send_pieces
     from hocket.native.step import call, copy_context
 
 #: The most that one read takes, in bytes.
@@ -41,10 +42,9 @@ READ_SIZE = 256 * 1024
 #: copy, and what is sent at once is freed while it is still in the processor's cache: 64 KiB messages held back until
 #: the end of a turn cost three times as much.
 _GATHER_AT_MOST = 16 * 1024
-_HIGH_WATER = 64 * 1024
 
 
-class StreamTransport(Runnable):
+class StreamTransport(FlowControl):
     """A connected stream socket, as `asyncio.Transport`: made by the loop, not by users.
 
     ``isinstance(transport, asyncio.Transport)`` holds through ``__class__``.
@@ -64,42 +64,61 @@ class StreamTransport(Runnable):
         extra: dict[str, Any] | None = None,
         server: Any = None,
     ) -> None:
+        if server is not None:
+            # Refused by a server that has closed.
+            asyncio_private.attach(server, self)
         self.publishes = False
+        self._init_flow(loop)
         self._source_traceback = None
-        self._loop: Any = loop
         self._scheduler: Scheduler = loop
         self._driver = loop._driver
         self._read_buffer: ReadBuffer = loop._read_buffer
         self._sock: Any = sock
         self._sock_fd = int(sock.fileno())
-        self._extra = _extra_info(sock, extra)
+        self._extra: dict[str, Any] = {} if extra is None else extra
+        self._describe_socket()
+        # In which context the protocol hears of what is read, and of what has become of its writing: a copy of that
+        # of whoever asked for it, as with asyncio.
         self._context: Context = copy_context()
+        self._write_context: Any = None
         self._server = server
         self._buffer: list[Any] = []
-        self._buffered = 0
-        self._high_water = _HIGH_WATER
-        self._low_water = _HIGH_WATER // 4
         self._gather_at_most = _GATHER_AT_MOST
-        self._protocol_paused = False
         self._flush_due = False
         self._writing = False
-        self._writer: Any = _Writer(self)
+        self._writer: Any = None
         self._empty_waiter: Any = None
         self._eof = False
+        self._starting = True
         self._closing = False
         self._paused = False
         self._conn_lost = 0
         self._protocol_connected = False
         self.set_protocol(protocol)
-        asyncio_private.set_nodelay(sock)
-        if server is not None:
-            asyncio_private.attach(server, self)
         loop._transports[self._sock_fd] = self
-        loop.call_soon(self._protocol.connection_made, self)
-        # Nothing is read before connection_made() has been called, and nobody is told before either.
-        loop.call_soon(self._start_reading)
+        self._scheduler.enqueue(self._protocol.connection_made, (self,), None)
+        # Nothing is read before connection_made() has been called: the first run() only starts reading.
+        self._scheduler._queue.push(self)
         if waiter is not None:
-            loop.call_soon(asyncio_private.set_result_unless_cancelled, waiter, None)
+            # Nobody is told before either.
+            self._scheduler.enqueue(asyncio_private.set_result_unless_cancelled, (waiter, None), None)
+
+    def _describe_socket(self) -> None:
+        sock = self._sock
+        try:
+            self._extra["sockname"] = local_address(sock, self._sock_fd)
+        except OSError:
+            self._extra["sockname"] = None
+        if "peername" not in self._extra:
+            try:
+                self._extra["peername"] = sock.getpeername()
+            except OSError:
+                self._extra["peername"] = None
+        self._extra["socket"] = asyncio_private.TransportSocket(sock)
+        if type(sock) is not socket.socket:
+            asyncio_private.set_nodelay(sock)
+        elif sock.proto == socket.IPPROTO_TCP:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -166,17 +185,18 @@ class StreamTransport(Runnable):
         if self._closing or not self._paused:
             return
         self._paused = False
+        self._context = copy_context()
         self._driver.add_reader(self._sock_fd, self)
         if self._scheduler._debug:
             asyncio_private.logger.debug("%r resumes reading", self)
 
-    def _start_reading(self) -> None:
-        if not self._closing and not self._paused:
-            self._driver.add_reader(self._sock_fd, self)
-
     def run(self) -> None:
         """The socket can be read."""
         if self._conn_lost or self._paused or self._closing:
+            self._starting = False
+            return
+        if self._starting:
+            self._start_reading()
             return
         if self._buffered_protocol:
             call(self._read_into_protocol, (), self._context)
@@ -184,19 +204,28 @@ class StreamTransport(Runnable):
         try:
             data = self._read_buffer.read(self._sock_fd)
         except OSError as error:
-            self._fatal_error(error, "Fatal read error on socket transport")
+            call(self._fatal_error, (error, "Fatal read error on socket transport"), self._context)
             return
         if data is None:
             return
         if not data:
             call(self._end_of_stream, (), self._context)
             return
+        context = self._context
         try:
-            call(self._protocol.data_received, (data,), self._context)
+            call(self._protocol.data_received, (data,), context)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+            call(self._fatal_error, (error, "Fatal error: protocol.data_received() call failed."), context)
+
+    def _start_reading(self) -> None:
+        self._starting = False
+        try:
+            self._driver.add_reader(self._sock_fd, self)
+        except (OSError, ValueError) as error:
+            # Not a descriptor that can be waited for.
+            self._report(error)
 
     def _read_into_protocol(self) -> None:
         try:
@@ -309,10 +338,18 @@ class StreamTransport(Runnable):
             self._maybe_pause_protocol()
         elif not self._flush_due:
             self._flush_due = True
+            self._write_later()
             self._scheduler.at_turn_end(self._writer)
+
+    def _write_later(self) -> None:
+        """Have the rest of the writing done in a copy of the current context, as asyncio's watch for it would be."""
+        self._write_context = copy_context()
+        if self._writer is None:
+            self._writer = _Writer(self)
 
     def _flush(self) -> None:
         """Write what the socket takes now.  If that is not all, the rest follows when it takes more."""
+        gathered = self._flush_due
         self._flush_due = False
         buffer = self._buffer
         try:
@@ -331,6 +368,8 @@ class StreamTransport(Runnable):
         if buffer:
             if not self._writing:
                 self._writing = True
+                if not gathered:
+                    self._write_later()
                 self._driver.add_writer(self._sock_fd, self._writer)
         elif self._writing:
             self._writing = False
@@ -377,53 +416,9 @@ class StreamTransport(Runnable):
         elif self._eof:
             self._shutdown()
 
-    def get_write_buffer_size(self) -> int:
-        """How many bytes the socket has not taken yet."""
-        self._flush_now()
-        return self._buffered
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The low and the high-water mark of the write buffer, in bytes."""
-        return (self._low_water, self._high_water)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Call the protocol's `pause_writing` above *high* bytes and `resume_writing` below *low*.
-
-        By default *high* is 64 KiB and *low* a quarter of it.  Raises `ValueError` unless high >= low >= 0.
-        """
-        self._high_water, self._low_water = watermarks(high, low, _HIGH_WATER)
-        self._flush_now()
-        self._maybe_pause_protocol()
-
     def _flush_now(self) -> None:
         if self._flush_due and not self._conn_lost:
             self._flush()
-
-    def _maybe_pause_protocol(self) -> None:
-        if self._buffered <= self._high_water or self._protocol_paused or self._conn_lost:
-            return
-        self._protocol_paused = True
-        self._tell_protocol("pause_writing")
-
-    def _maybe_resume_protocol(self) -> None:
-        if self._protocol_paused and self._buffered <= self._low_water:
-            self._protocol_paused = False
-            self._tell_protocol("resume_writing")
-
-    def _tell_protocol(self, what: str) -> None:
-        try:
-            getattr(self._protocol, what)()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._loop.call_exception_handler(
-                {
-                    "message": f"protocol.{what}() failed",
-                    "exception": error,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
 
     # -- The end
 
@@ -494,7 +489,7 @@ class StreamTransport(Runnable):
 
     def _lose_soon(self, error: BaseException | None) -> None:
         self._conn_lost += 1
-        self._scheduler.enqueue(self._connection_lost, (error,), self._context)
+        self._scheduler.enqueue(self._connection_lost, (error,), None)
 
     def _lose(self, error: BaseException | None) -> None:
         self._conn_lost += 1
@@ -505,6 +500,8 @@ class StreamTransport(Runnable):
             if self._protocol_connected:
                 self._protocol.connection_lost(error)
         finally:
+            if self._empty_waiter is not None:
+                self._fail_sendfile()
             self._sock.close()
             self._sock = None
             self._protocol = None
@@ -514,8 +511,6 @@ class StreamTransport(Runnable):
             self._server = None
             if server is not None:
                 asyncio_private.detach(server, self)
-            if self._empty_waiter is not None and not self._empty_waiter.done():
-                self._empty_waiter.set_exception(ConnectionError("Connection is closed by peer"))
 
     # -- For the loop's sendfile, which needs the buffer empty and writes on the socket itself
 
@@ -531,6 +526,15 @@ class StreamTransport(Runnable):
     def _reset_empty_waiter(self) -> None:
         self._empty_waiter = None
 
+    def _fail_sendfile(self) -> None:
+        """Tell whoever waits to send a file on what was our socket."""
+        error = ConnectionError("Connection is closed by peer")
+        sender = self._driver.remove_writer(self._sock_fd)
+        if isinstance(sender, Readiness):
+            sender.fail(error)
+        elif not self._empty_waiter.done():
+            self._empty_waiter.set_exception(error)
+
 
 class _Writer(Runnable):
     """Runs when the turn ends or the socket can be written: the other half of a `StreamTransport`."""
@@ -544,7 +548,7 @@ class _Writer(Runnable):
     def run(self) -> None:
         transport = self._transport
         try:
-            call(transport.drained, (), transport._context)
+            call(transport.drained, (), transport._write_context)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -552,16 +556,6 @@ class _Writer(Runnable):
             transport._report(error)
 
 
-def _extra_info(sock: socket.socket, extra: dict[str, Any] | None) -> dict[str, Any]:
-    info = {} if extra is None else dict(extra)
-    info["socket"] = asyncio_private.TransportSocket(sock)
-    try:
-        info["sockname"] = sock.getsockname()
-    except OSError:
-        info["sockname"] = None
-    if "peername" not in info:
-        try:
-            info["peername"] = sock.getpeername()
-        except OSError:
-            info["peername"] = None
-    return info
+if not cython.compiled:
+    # C attributes have a value from the start: what an `__init__` that fails leaves behind is looked at too.
+    StreamTransport._sock = None

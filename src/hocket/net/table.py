@@ -1,0 +1,66 @@
+"""Which transport uses which descriptor, so that nobody else may watch it meanwhile.
+
+A table of weak references by descriptor number: a transport that is forgotten is not kept alive by it.  It stands where
+asyncio's loop has a `weakref.WeakValueDictionary`, which takes 2 µs for each transport.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+
+class TransportTable:
+    """A mapping from descriptor to transport.  What is no descriptor (closed: -1, or a test's mock) is not kept."""
+
+    __slots__ = ("_references",)
+
+    def __init__(self) -> None:
+        self._references: list[Any] = []
+
+    def __setitem__(self, fd: Any, transport: Any) -> None:
+        if not isinstance(fd, int) or fd < 0:
+            return
+        if fd >= len(self._references):
+            self._references.extend([None] * (fd + 1 - len(self._references)))
+        self._references[fd] = weakref.ref(transport)
+
+    def __getitem__(self, fd: int) -> Any:
+        transport = self._transport(fd)
+        if transport is None:
+            raise KeyError(fd)
+        return transport
+
+    def __delitem__(self, fd: int) -> None:
+        if self._transport(fd) is None:
+            raise KeyError(fd)
+        self._references[fd] = None
+
+    def __contains__(self, fd: Any) -> bool:
+        return self._transport(fd) is not None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([fd for fd in range(len(self._references)) if self._transport(fd) is not None])
+
+    def __len__(self) -> int:
+        return len(list(self))
+
+    def get(self, fd: int, default: Any = None) -> Any:
+        """The transport that uses *fd*, or *default*."""
+        transport = self._transport(fd)
+        return default if transport is None else transport
+
+    def values(self) -> list[Any]:
+        """Every transport there is."""
+        transports = [self._transport(fd) for fd in range(len(self._references))]
+        return [transport for transport in transports if transport is not None]
+
+    def _transport(self, fd: Any) -> Any:
+        if not isinstance(fd, int):
+            return None
+        number = fd
+        if number < 0 or number >= len(self._references):
+            return None
+        reference = self._references[number]
+        return None if reference is None else reference()
