@@ -28,6 +28,8 @@ class SendFile:
         transp.pause_reading()
         try:
             await written
+            if transp._sock is None:
+                raise ConnectionError("Connection is closed by peer")
             self._check_sendfile_params(transp._sock, file, offset, count)
             return await self._sock_sendfile_native(  # type: ignore[no-any-return]
                 transp._sock, file, offset, count, transp

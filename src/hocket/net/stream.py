@@ -408,12 +408,13 @@ class StreamTransport(FlowControl):
         self._maybe_resume_protocol()
         if self._buffer:
             return
-        if self._empty_waiter is not None and not self._empty_waiter.done():
-            self._empty_waiter.set_result(None)
         if self._closing:
             if not self._conn_lost:
                 self._lose(None)
-        elif self._eof:
+            return
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_result(None)
+        if self._eof:
             self._shutdown()
 
     def _flush_now(self) -> None:
