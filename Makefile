@@ -12,7 +12,8 @@
 PYTHON ?= python3
 COMPILED := .venv
 PURE := .venv-pure
-PYTEST_FLAGS ?= --timeout=600 --durations=8
+# The tools have packages of their own: `.ci/tools`, `nox -s tools`.
+PYTEST_FLAGS ?= --timeout=600 --durations=8 --ignore=tests/tools
 PURE_TESTS ?= not slow
 BENCH_FLAGS ?=
 

@@ -15,6 +15,9 @@ nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["compiled", "pure", "lint", "types"]
 
+#: Tests of a session of their own, which need packages of their own.
+ELSEWHERE = ["--ignore=tests/tools"]
+
 
 def group(session: nox.Session, *names: str) -> None:
     """Install dependency groups of pyproject.toml."""
@@ -38,14 +41,14 @@ def install(session: nox.Session, leg: str, *groups: str) -> None:
 def compiled(session: nox.Session) -> None:
     """The tests with the engine compiled."""
     install(session, "compiled", "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *ELSEWHERE, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def pure(session: nox.Session) -> None:
     """The tests with the engine as plain Python."""
     install(session, "pure", "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *ELSEWHERE, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -53,6 +56,13 @@ def conformance(session: nox.Session) -> None:
     """CPython's own asyncio tests on hocket's loop."""
     install(session, "compiled", "test")
     session.run("python", "-m", "tests.conformance", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tools(session: nox.Session) -> None:
+    """Tools that people use with asyncio, on hocket; ``nox -s tools -- -k uvicorn`` runs one file of them."""
+    install(session, "compiled", "tools")
+    session.run("python", "-m", "pytest", "tests/tools", *session.posargs, env={"HOCKET_REQUIRE_TOOLS": "1"})
 
 
 @nox.session
