@@ -185,7 +185,9 @@ class StreamTransport(FlowControl):
         if self._closing or not self._paused:
             return
         self._paused = False
-        self._context = copy_context()
+        if not self._starting:
+            # Else the start of reading is still to come, and overrules it.
+            self._context = copy_context()
         self._driver.add_reader(self._sock_fd, self)
         if self._scheduler._debug:
             asyncio_private.logger.debug("%r resumes reading", self)
