@@ -26,7 +26,7 @@ from hocket.net.resolve import Resolver
 from hocket.net.sendfile import SendFile
 from hocket.net.socket_calls import SocketCalls
 from hocket.net.stream import READ_SIZE, StreamTransport
-from hocket.net.table import TransportTable
+from hocket.net.table import TransportTable, fileno
 
 try:
     from hocket.net.tls import Tls
@@ -104,30 +104,33 @@ class EventLoop(  # type: ignore[misc]
     def _add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         self._check_closed()
         handle = Handle(callback, args, self, None)
-        _cancel(self._driver.add_reader(_fileno(fd), handle))
+        _cancel(self._driver.add_reader(fileno(fd), handle))
         return handle
 
     def _add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
         self._check_closed()
         handle = Handle(callback, args, self, None)
-        _cancel(self._driver.add_writer(_fileno(fd), handle))
+        _cancel(self._driver.add_writer(fileno(fd), handle))
         return handle
 
     def _remove_reader(self, fd: Any) -> bool:
-        return _cancel(self._driver.remove_reader(_fileno(fd)))
+        return _cancel(self._driver.remove_reader(fileno(fd)))
 
     def _remove_writer(self, fd: Any) -> bool:
-        return _cancel(self._driver.remove_writer(_fileno(fd)))
+        return _cancel(self._driver.remove_writer(fileno(fd)))
 
     def _write_to_self(self) -> None:
         self._driver.wake()
 
     # -- Transports
 
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        self._transports.check(fd)
+
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: dict[str, Any] | None = None, server: Any = None
     ) -> Any:
-        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        self._transports.check(sock)
         return StreamTransport(self, sock, protocol, waiter, extra, server)
 
 
@@ -138,15 +141,6 @@ def _cancel(runnable: Any) -> bool:
     if isinstance(runnable, Handle):
         runnable.cancel()
     return True
-
-
-def _fileno(fd: Any) -> int:
-    if isinstance(fd, int):
-        return fd
-    try:
-        return int(fd.fileno())
-    except (AttributeError, TypeError, ValueError):
-        raise ValueError(f"Invalid file object: {fd!r}") from None
 
 
 def new_event_loop(*, driver: str | Driver | None = None, resolver_threads: int | None = None) -> EventLoop:

@@ -14,11 +14,17 @@ from __future__ import annotations
 import _socket
 import errno
 import socket
-from contextvars import copy_context
 from typing import Any
 
 from hocket.core import asyncio_private
-from hocket.native.sockets import accept
+
+try:
+    import cython
+except ImportError:
+    from hocket.native import uncompiled as cython
+if not cython.compiled:
+    from hocket.native.sockets import accept
+    from hocket.native.step import call, copy_context
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -111,7 +117,7 @@ class Acceptor:
                     self._accept_connection2(protocol_factory, connection, extra, sslcontext, server, *timeouts)
                 )
             else:
-                copy_context().run(self._connect_accepted, protocol_factory, connection, extra, server)
+                call(self._connect_accepted, (protocol_factory, connection, extra, server), copy_context())
                 if sock.fileno() == -1:
                     # The factory has closed the server.
                     return

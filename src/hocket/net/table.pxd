@@ -6,3 +6,4 @@ cdef class TransportTable:
 
     @cython.locals(number=Py_ssize_t)
     cdef object _transport(self, fd)
+    cpdef check(self, fd)

@@ -11,6 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 
+def fileno(fd: Any) -> int:
+    """The number of *fd*, which is one or has a `fileno`.  Raises `ValueError` for anything else."""
+    if isinstance(fd, int):
+        return fd
+    try:
+        return int(fd.fileno())
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f"Invalid file object: {fd!r}") from None
+
+
 class TransportTable:
     """A mapping from descriptor to transport.  What is no descriptor (closed: -1, or a test's mock) is not kept."""
 
@@ -50,6 +60,12 @@ class TransportTable:
         """The transport that uses *fd*, or *default*."""
         transport = self._transport(fd)
         return default if transport is None else transport
+
+    def check(self, fd: Any) -> None:
+        """Raise `RuntimeError` if *fd*, a number or an object with a `fileno`, is used by a transport that is open."""
+        transport = self._transport(fileno(fd))
+        if transport is not None and not transport.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
 
     def values(self) -> list[Any]:
         """Every transport there is."""
