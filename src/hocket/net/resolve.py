@@ -137,7 +137,7 @@ def _deliver(future: asyncio.Future[Any], result: Any, error: BaseException | No
 
 
 class LookupThreads:
-    """Threads that run `Lookup`s, first come, first served; at most *size* of them, started when they are needed.
+    """Threads that run each `Lookup`, first come, first served; at most *size* of them, started when they are needed.
 
     They are daemons, and not those of `concurrent.futures`, which the interpreter waits for when it exits.
     """
