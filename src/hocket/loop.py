@@ -8,15 +8,17 @@ the code of `asyncio.SelectorEventLoop`, which calls the hooks that are overridd
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from hocket import drivers
-from hocket.core import asyncio_private
+from hocket.core import asyncio_private, fork
 from hocket.core.driver import Driver
 from hocket.core.engine import Engine
 from hocket.core.handles import Handle
+from hocket.core.signals import Signals
 from hocket.native.sockets import ReadBuffer
 from hocket.net.accept import Acceptor
 from hocket.net.datagram import Datagrams
@@ -56,7 +58,17 @@ class _DriverAsSelector(selectors.BaseSelector):
 
 
 class EventLoop(  # type: ignore[misc]
-    Engine, Acceptor, Datagrams, Pipes, Processes, Resolver, SendFile, SocketCalls, Tls, asyncio.SelectorEventLoop
+    Engine,
+    Signals,
+    Acceptor,
+    Datagrams,
+    Pipes,
+    Processes,
+    Resolver,
+    SendFile,
+    SocketCalls,
+    Tls,
+    asyncio.SelectorEventLoop,
 ):
     """An asyncio event loop on hocket's engine.  Made by `new_event_loop`; every asyncio program runs on it.
 
@@ -83,6 +95,9 @@ class EventLoop(  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the loop, which must not be running, and give everything back.  Harmless if closed already."""
+        if self._owner:
+            self._close_inherited()
+            return
         if self._closed or self.is_running():
             super().close()
             return
@@ -91,13 +106,25 @@ class EventLoop(  # type: ignore[misc]
         finally:
             self._close_engine()
 
+    def _close_inherited(self) -> None:
+        """`close` in the child of a fork, where the loop's descriptors are closed already."""
+        fork.forget(self)
+        self._default_executor = None
+        for number in list(self._signal_handlers):  # type: ignore[attr-defined]
+            with contextlib.suppress(ValueError, OSError):
+                self.remove_signal_handler(number)
+
     def run_forever(self) -> None:
         """Run until `stop` is called.  Raises `RuntimeError` if this loop, or another in this thread, is running."""
         # Asked before anything is set up: on Python 3.13.0 asyncio's own code takes a refused run for one that has
         # ended, and the loop that is running would no longer know that it is.
         self._check_closed()
         self._check_running()  # type: ignore[attr-defined]
-        super().run_forever()
+        self._claim_wakeup()
+        try:
+            super().run_forever()
+        finally:
+            self._release_wakeup()
 
     # -- Readiness
 

@@ -27,7 +27,9 @@ class Ended:
 
 
 def without_engine(ended: Ended) -> Ended:
-    """Drop the frames inside the engine from tracebacks: ``result()`` of hocket's futures is Python, asyncio's is C."""
+    """Drop the frames inside the engine from tracebacks: asyncio's futures are C, and so are hocket's once compiled."""
+    if hocket.is_compiled():
+        return ended
     kept: list[str] = []
     skipped_below: int | None = None
     for line in ended.stderr.splitlines(keepends=True):

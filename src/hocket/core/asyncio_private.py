@@ -287,6 +287,17 @@ def swap_current_task(loop: Any, task: Any) -> Any:
     return previous
 
 
+def forget_running_task(loop: Any) -> None:
+    """In the child of a fork: no task of *loop* runs in this thread any more, and neither does *loop*."""
+    if current_tasks is not None:
+        current_tasks.pop(loop, None)
+    else:
+        # It answers only for the running loop, and asyncio may have announced already that there is none.
+        events._set_running_loop(loop)
+        tasks._swap_current_task(loop, None)  # type: ignore[attr-defined]
+    events._set_running_loop(None)
+
+
 # -- Who is alive: asyncio.all_tasks()
 
 register_task: Callable[[Any], None] = tasks._register_task

@@ -16,6 +16,7 @@ cdef class Watch:
 
 cdef class Driver:
     cdef list _watches
+    cdef readonly long _owner
     cdef readonly Py_ssize_t watched
     cdef object __weakref__
 
@@ -23,6 +24,7 @@ cdef class Driver:
     cpdef poll(self, double timeout, Ready ready)
     cpdef wake(self)
     cpdef close(self)
+    cpdef disown(self, long owner)
     cpdef _arm(self, int fd, int before, int after)
 
     @cython.locals(watch=Watch)

@@ -12,6 +12,7 @@ runnable runs.  Reports are level-triggered: a descriptor that is still ready is
 
 from __future__ import annotations
 
+from hocket.core import fork
 from hocket.core.ready import Ready, Runnable
 
 READ = _READ = 1
@@ -35,10 +36,12 @@ class Driver:
     #: How users choose it.
     name = ""
 
-    __slots__ = ("__weakref__", "_watches", "watched")
+    __slots__ = ("__weakref__", "_owner", "_watches", "watched")
 
     def __init__(self) -> None:
         self._watches: list[Watch | None] = []
+        # In the child of a fork: the process that this driver belongs to.
+        self._owner = 0
         #: How many descriptors are being watched.
         self.watched = 0
 
@@ -65,6 +68,11 @@ class Driver:
         """Watch nothing any more, and give everything back to the kernel.  May be called twice."""
         self._watches = []
         self.watched = 0
+
+    def disown(self, owner: int) -> None:
+        """In the child of a fork: close what is open, and never again tell the kernel what to watch, for that is shared
+        with *owner*, the parent.  A driver that holds descriptors extends this."""
+        self._owner = owner
 
     def _arm(self, fd: int, before: int, after: int) -> None:
         """Have the kernel report what *after* names for *fd*, where it reported *before* until now; 0 is nothing."""
@@ -120,6 +128,8 @@ class Driver:
         return self._watches[fd]
 
     def _watch(self, fd: int) -> Watch:
+        if self._owner:
+            raise RuntimeError(fork.refusal(self._owner))
         if fd < 0:
             raise ValueError(f"expected an open file descriptor, got {fd}")
         if fd >= len(self._watches):
@@ -130,6 +140,8 @@ class Driver:
         return watch
 
     def _change(self, fd: int, watch: Watch, after: int) -> None:
+        if self._owner:
+            return
         before = watch.armed
         self._arm(fd, before, after)
         watch.armed = after

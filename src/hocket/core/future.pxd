@@ -5,6 +5,13 @@ from hocket.core.scheduler cimport Scheduler
 from hocket.native.step cimport copy_context
 
 
+cdef extern from *:
+    """
+    /* asyncio's futures and tasks are C, and leave no frame in the traceback of what they raise.  Neither do ours. */
+    #define PyTraceBack_Here(frame) (0)
+    """
+
+
 cdef class Future(Runnable):
     cdef public object _loop
     cdef Scheduler _scheduler

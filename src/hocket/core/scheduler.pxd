@@ -19,6 +19,7 @@ cdef class Scheduler:
     cdef object _announced
     cdef dict _current_tasks
     cdef public bint _closed
+    cdef readonly long _owner
     cdef public bint _stopping
     cdef public bint _debug
     cdef public object _thread_id

@@ -16,7 +16,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-from hocket.core import asyncio_private
+from hocket.core import asyncio_private, fork
 from hocket.core.driver import Driver
 from hocket.core.handles import ForeignHandle, Handle, ThreadSafeHandle, TimerHandle
 from hocket.core.ready import Ready, Runnable
@@ -32,6 +32,9 @@ _loops: weakref.WeakSet[Any] = weakref.WeakSet()
 def loops() -> list[Scheduler]:
     """Every loop of this process that has not been closed."""
     return [loop for loop in _all_loops() if not loop._closed]
+
+
+fork.watch(loops)
 
 
 def live_tasks() -> list[Any]:
@@ -84,6 +87,8 @@ class Scheduler:
         self._announced: Any = None
         self._current_tasks = asyncio_private.current_tasks
         self._closed = False
+        # In the child of a fork, for a loop of the parent's: the parent's process number.  Then _closed holds too.
+        self._owner = 0
         self._stopping = False
         self._debug = False
         self._thread_id: int | None = None
@@ -116,6 +121,9 @@ class Scheduler:
         The five steps go round; a turn begins with the wait because `asyncio.loop.stop` before `run_forever` is to poll
         once and run what it finds.
         """
+        if self._closed:
+            # The process has forked in the last turn, and this is the child.
+            self._check_closed()
         queue = self._queue
         driver = self._driver
         self.turns += 1
@@ -191,6 +199,8 @@ class Scheduler:
 
     def at_turn_end(self, item: Runnable) -> None:
         """Run *item* when this turn ends, before the loop waits.  For the loop's own thread."""
+        if self._closed:
+            self._check_closed()
         self._turn_end.append(item)
 
     def _take_inbox(self) -> None:
@@ -383,6 +393,8 @@ class Scheduler:
     # -- Checks
 
     def _check_closed(self) -> None:
+        if self._owner:
+            raise RuntimeError(fork.refusal(self._owner))
         if self._closed:
             raise RuntimeError("Event loop is closed")
 
@@ -405,6 +417,23 @@ class Scheduler:
         self._turn_end = []
         self._live = []
         self._driver.close()
+
+    def disown(self, owner: int) -> Any:
+        """In the child of a fork: stop being a loop, now that *owner* is the process that it belongs to.
+
+        Returns what it held, which must not be destroyed in the child.
+        """
+        self._owner = owner
+        self._closed = True
+        self._thread_id = None
+        self._announced = None
+        held = (self._queue.snapshot(), self._turn_end, list(self._inbox), self._live)
+        self._queue.clear()
+        self._turn_end = []
+        self._inbox.clear()
+        self._live = []
+        self._driver.disown(owner)
+        return held
 
     # asyncio's base class makes queues of its own and clears them when it closes.  Ours are in place already.
 

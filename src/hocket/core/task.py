@@ -126,7 +126,7 @@ class Task(Future):
         return asyncio.Task
 
     def __del__(self) -> None:
-        if not self._done and self._log_destroy_pending:
+        if not self._done and self._log_destroy_pending and (self._scheduler is None or not self._scheduler._owner):
             context = {"task": self, "message": "Task was destroyed but it is pending!"}
             if self._source_traceback:
                 context["source_traceback"] = self._source_traceback

@@ -14,4 +14,5 @@ cdef class EpollDriver(Driver):
     cpdef poll(self, double timeout, Ready ready)
     cpdef wake(self)
     cpdef close(self)
+    cpdef disown(self, long owner)
     cpdef _arm(self, int fd, int before, int after)

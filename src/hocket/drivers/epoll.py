@@ -53,5 +53,9 @@ class EpollDriver(Driver):
         Driver.close(self)
         self._poller.close()
 
+    def disown(self, owner: int) -> None:
+        Driver.disown(self, owner)
+        self._poller.close()
+
     def _arm(self, fd: int, before: int, after: int) -> None:
         self._poller.control(fd, before, after)

@@ -53,6 +53,13 @@ class SelectorDriver(Driver):
 
     def close(self) -> None:
         super().close()
+        self._release()
+
+    def disown(self, owner: int) -> None:
+        super().disown(owner)
+        self._release()
+
+    def _release(self) -> None:
         if self._closed:
             return
         self._closed = True

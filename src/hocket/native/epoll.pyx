@@ -84,6 +84,8 @@ cdef class Poller:
             # Returns at once: not worth giving the interpreter away and fighting for it again.
             count = epoll_wait(self._epfd, self._events, 1024, 0)
         else:
+            # A signal that arrived before the wait does not interrupt it.
+            PyErr_CheckSignals()
             with nogil:
                 count = epoll_wait(self._epfd, self._events, 1024, milliseconds)
         if count < 0:

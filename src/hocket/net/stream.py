@@ -138,8 +138,17 @@ class StreamTransport(FlowControl):
             info.append(f"write=<{state}, bufsize={self._buffered}>")
         return f"<{' '.join(info)}>"
 
+    def disown(self) -> None:
+        """In the child of a fork: the connection is the parent's.  Nothing is sent or received here."""
+        self._conn_lost += 1
+        self._buffer = []
+        self._buffered = 0
+        self._flush_due = False
+
     def __del__(self) -> None:
-        if self._sock is not None:
+        if self._sock is not None and self._scheduler._owner:
+            self._sock.close()
+        elif self._sock is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
             self._sock.close()
             if self._server is not None:
@@ -321,6 +330,8 @@ class StreamTransport(FlowControl):
             self._gathered()
 
     def _write_to_lost(self) -> None:
+        if self._scheduler._owner:
+            self._scheduler._check_closed()
         if self._conn_lost >= asyncio_private.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
             asyncio_private.logger.warning("socket.send() raised exception.")
         self._conn_lost += 1
@@ -453,12 +464,18 @@ class StreamTransport(FlowControl):
         if self._closing:
             return
         self._closing = True
+        if self._scheduler._owner:
+            self._sock.close()
+            return
         self._driver.remove_reader(self._sock_fd)
         if not self._buffer:
             self._lose_soon(None)
 
     def abort(self) -> None:
         """Close at once; what the socket has not taken is lost.  `connection_lost` is called with None."""
+        if self._scheduler._owner:
+            self.close()
+            return
         self._flush_now()
         self._force_close(None)
 
