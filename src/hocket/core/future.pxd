@@ -7,8 +7,25 @@ from hocket.native.step cimport copy_context
 
 cdef extern from *:
     """
-    /* asyncio's futures and tasks are C, and leave no frame in the traceback of what they raise.  Neither do ours. */
-    #define PyTraceBack_Here(frame) (0)
+    /* asyncio's futures and tasks are C, and leave no frame of theirs in the traceback of what passes through them.
+       Neither do ours.  What has no traceback yet gets one: Cython's handlers rely on it. */
+    static int hocket_traceback_here(PyFrameObject *frame) {
+        int passes_through;
+    #if PY_VERSION_HEX >= 0x030C0000
+        PyObject *error = PyErr_GetRaisedException();
+        passes_through = error != NULL && ((PyBaseExceptionObject *)error)->traceback != NULL;
+        PyErr_SetRaisedException(error);
+    #else
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        passes_through = traceback != NULL;
+        PyErr_Restore(type, value, traceback);
+    #endif
+        if (passes_through && (strstr(__FILE__, "core/future.c") || strstr(__FILE__, "core/task.c")))
+            return 0;
+        return PyTraceBack_Here(frame);
+    }
+    #define PyTraceBack_Here(frame) hocket_traceback_here(frame)
     """
 
 
