@@ -54,7 +54,7 @@ class TransportTable:
         return iter([fd for fd in range(len(self._references)) if self._transport(fd) is not None])
 
     def __len__(self) -> int:
-        return len(list(self))
+        return len(self.values())
 
     def get(self, fd: int, default: Any = None) -> Any:
         """The transport that uses *fd*, or *default*."""
