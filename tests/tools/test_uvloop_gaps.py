@@ -155,7 +155,7 @@ async def popen_options() -> bool:
     return await process.wait() == 1
 
 
-@feature("eager tasks: `asyncio.eager_task_factory`", (3, 12))
+@feature("`asyncio.eager_task_factory` starts tasks at once, also on Python 3.14", (3, 14))
 async def eager_task_factory() -> bool:
     loop: Any = asyncio.get_running_loop()
     loop.set_task_factory(asyncio.eager_task_factory)
@@ -256,7 +256,7 @@ each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: 
 def test_hocket_has_it(feature: Feature) -> None:
     """hocket's loop has the feature, on every Python whose asyncio has it."""
     if sys.version_info < feature.since:
-        pytest.skip(f"asyncio has it from Python {'.'.join(map(str, feature.since))} on")
+        pytest.skip(f"it concerns Python {'.'.join(map(str, feature.since))} and later")
     assert has(hocket.new_event_loop, feature)
 
 
@@ -265,5 +265,5 @@ def test_hocket_has_it(feature: Feature) -> None:
 def test_uvloop_lacks_it(feature: Feature) -> None:
     """uvloop's loop has it not."""
     if sys.version_info < feature.since:
-        pytest.skip(f"asyncio has it from Python {'.'.join(map(str, feature.since))} on")
+        pytest.skip(f"it concerns Python {'.'.join(map(str, feature.since))} and later")
     assert not has(uvloop.new_event_loop, feature)
