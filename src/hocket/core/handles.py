@@ -105,7 +105,7 @@ class Handle(Runnable):
         self._loop.call_exception_handler(context)
 
     def _repr_info(self) -> list[str]:
-        info = [type(self).__name__]
+        info = [self.__class__.__name__]
         if self._cancelled:
             info.append("cancelled")
         if self._callback is not None:

@@ -378,7 +378,7 @@ class Scheduler:
             self._check_closed()
         if self._debug:
             self._check_thread()
-            self._check_callback(callback, by)
+            self._check_callback(callback, "call_at")
         when = when + 0.0  # What is not a number is refused here, compiled or not.
         if when != when:
             raise ValueError(f"{by}() expected a time in seconds, got nan")
