@@ -291,9 +291,7 @@ class StreamTransport(FlowControl):
         Raises `TypeError` for other types, and `RuntimeError` after `write_eof` or during a `sendfile`.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(
-                f"data argument must be a bytes, bytearray, or memoryview object, not {type(data).__name__!r}"
-            )
+            raise _not_bytes(data)
         if self._eof:
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._empty_waiter is not None:
@@ -315,9 +313,7 @@ class StreamTransport(FlowControl):
         pieces = list(list_of_data)
         for data in pieces:
             if not isinstance(data, (bytes, bytearray, memoryview)):
-                raise TypeError(
-                    f"data argument must be a bytes, bytearray, or memoryview object, not {type(data).__name__!r}"
-                )
+                raise _not_bytes(data)
         if not pieces:
             return
         if self._conn_lost:
@@ -579,3 +575,11 @@ class _Writer(Runnable):
 if not cython.compiled:
     # C attributes have a value from the start: what an `__init__` that fails leaves behind is looked at too.
     StreamTransport._sock = None
+
+
+def _not_bytes(data: object) -> TypeError:
+    # Both of asyncio's wordings, that of newer Pythons and that of older ones: programs match them.
+    return TypeError(
+        "data argument must be a bytes, bytearray, or memoryview object (a bytes-like object), "
+        f"not {type(data).__name__!r}"
+    )
