@@ -1,0 +1,1 @@
+"""A soak: mixed traffic for minutes, after which nothing must have been kept."""
