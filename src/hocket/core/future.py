@@ -86,6 +86,10 @@ class Future(Runnable):
     def __class_getitem__(cls, item: Any) -> GenericAlias:
         return GenericAlias(cls, item)
 
+    def __reduce__(self) -> Any:
+        """A future cannot be copied or pickled: raises `TypeError`."""
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     def __del__(self) -> None:
         if self._unretrieved:
             self._report_never_retrieved()
