@@ -101,9 +101,9 @@ class Stage:
         try:
             self.note("returned", repr(what()))
         except Exception as error:
-            # Before Python 3.12 writelines() was a join and a write(); the TypeError's text changed in 3.14.
+            # Before Python 3.12 writelines() was a join and a write().
             text = str(error).replace("writelines()", "write()")
-            self.note("raised", type(error).__name__, text.replace("bytes, bytearray, or memoryview", "bytes-like"))
+            self.note("raised", type(error).__name__, text)
 
     def state(self) -> None:
         it = self.transport

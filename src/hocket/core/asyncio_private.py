@@ -75,6 +75,8 @@ LOG_THRESHOLD_FOR_CONNLOST_WRITES: int = constants.LOG_THRESHOLD_FOR_CONNLOST_WR
 ACCEPT_RETRY_DELAY: float = constants.ACCEPT_RETRY_DELAY
 SSL_HANDSHAKE_TIMEOUT: float = constants.SSL_HANDSHAKE_TIMEOUT
 SSL_SHUTDOWN_TIMEOUT: float = constants.SSL_SHUTDOWN_TIMEOUT
+#: How `asyncio.Transport.write` names what it takes, in this Python's words: programs match them.
+BYTES_LIKE = "bytes, bytearray, or memoryview" if sys.version_info >= (3, 13, 9) else "bytes-like"
 SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
 SENDFILE_FALLBACK: Any = constants._SendfileMode.FALLBACK
 #: In bytes.

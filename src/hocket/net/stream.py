@@ -578,8 +578,4 @@ if not cython.compiled:
 
 
 def _not_bytes(data: object) -> TypeError:
-    # Both of asyncio's wordings, that of newer Pythons and that of older ones: programs match them.
-    return TypeError(
-        "data argument must be a bytes, bytearray, or memoryview object (a bytes-like object), "
-        f"not {type(data).__name__!r}"
-    )
+    return TypeError(f"data argument must be a {asyncio_private.BYTES_LIKE} object, not {type(data).__name__!r}")
