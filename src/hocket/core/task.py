@@ -330,9 +330,11 @@ class Task(Future):
             try:
                 future.result()
             except BaseException as raised:
-                # Without the frame of this method, which says nothing to whoever reads the traceback.
+                # Without the frame of this method, if it left one: it says nothing to whoever reads the traceback.
                 traceback = raised.__traceback__
-                error = raised.with_traceback(traceback.tb_next if traceback is not None else None)
+                if traceback is not None and traceback.tb_frame.f_globals.get("__name__") == __name__:
+                    traceback = traceback.tb_next
+                error = raised.with_traceback(traceback)
         try:
             self._step(error)
         finally:
