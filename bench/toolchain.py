@@ -16,7 +16,10 @@ from pathlib import Path
 NATIVE = Path(__file__).parent / "native"
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
 # Programs made from another's source: the source, how it is compiled, and what it is linked with.
-VARIANTS = {"echo_load_tls": ("echo_load", ("-DTLS",), ("-lssl", "-lcrypto"))}
+VARIANTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "echo_load_tls": ("echo_load", ("-DTLS",), ("-lssl", "-lcrypto")),
+    "echo_load_udp": ("echo_load", ("-DUDP",), ()),
+}
 
 
 class ToolchainError(Exception):

@@ -7,6 +7,8 @@
  * exactly and from outside, so a server needs no cooperation and pays nothing for being measured. The split in user and
  * system time comes from /proc/PID/stat; the kernel may only sample it (each timer tick), so it is coarser.
  *
+ * Compiled with -DUDP it sends datagrams, each answered by one; one that is lost is a stall.
+ *
  * Compiled with -DTLS (and -lssl -lcrypto) it speaks TLS and trusts any certificate; the handshakes are not measured.
  *
  * Prints one JSON object. Exits with 1 and a message if the server closes a connection, answers with a wrong byte,
@@ -27,6 +29,12 @@
 
 #ifdef TLS
 #include <openssl/ssl.h>
+#endif
+
+#ifdef UDP
+#define KIND SOCK_DGRAM
+#else
+#define KIND SOCK_STREAM
 #endif
 
 enum {
@@ -224,11 +232,13 @@ static struct client *connect_all(int epoll, int port, int count) {
         die("out of memory");
     for (int i = 0; i < count; i++) {
         struct client *c = &clients[i];
-        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        c->fd = socket(AF_INET, KIND | SOCK_CLOEXEC, 0);
         if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0)
             die_errno("connect to the server");
+#ifndef UDP
         int on = 1;
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#endif
         introduce(c);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};

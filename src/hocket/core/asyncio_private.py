@@ -99,6 +99,12 @@ def base_events_socket() -> Any:
 TransportSocket = trsock.TransportSocket
 #: What `loop.sendfile` takes for a transport that can be held back.
 FlowControlledTransport: Any = transports._FlowControlMixin
+
+
+class FlowControlledDatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport):
+    """What asyncio's datagram transports are from Python 3.12 on; before, they are no `asyncio.DatagramTransport`."""
+
+
 #: What programs take for a transport that is encrypted.
 SSLProtocolTransport: Any = sslproto._SSLProtocolTransport
 

@@ -38,6 +38,10 @@ class ReadBuffer:
         except (BlockingIOError, InterruptedError):
             return None
 
+    def read_file(self, fd: int) -> bytes | None:
+        """As `read`, from a descriptor that need not be a socket's."""
+        return self.receive(fd, self.size)
+
 
 def receive_into(fd: int, buffer: Any) -> int:
     """Read into *buffer*; returns how many bytes, 0 at the end of the stream, -1 if there is nothing yet."""

@@ -67,6 +67,7 @@ cdef extern from "string.h" nogil:
 
 cdef extern from "unistd.h" nogil:
     int close(int fd)
+    Py_ssize_t c_read "read"(int fd, void *memory, size_t size)
 
 cdef extern from "Python.h":
     str PyUnicode_DecodeFSDefaultAndSize(const char *text, Py_ssize_t size)
@@ -106,6 +107,16 @@ cdef class ReadBuffer:
         if limit < 0:
             raise ValueError(f"expected how many bytes to read at most, got {limit}")
         count = recv(fd, self._memory, <size_t>min(limit, self.size), MSG_DONTWAIT)
+        if count < 0:
+            would_block()
+            return None
+        return PyBytes_FromStringAndSize(self._memory, count)
+
+    cpdef read_file(self, int fd):
+        cdef Py_ssize_t count
+        # Without MSG_DONTWAIT: whoever shares the open file may have made it blocking again.
+        with nogil:
+            count = c_read(fd, self._memory, <size_t>self.size)
         if count < 0:
             would_block()
             return None
@@ -170,8 +181,9 @@ cdef enum:
     PATH = 2
 
 
-cdef object address_of(const sockaddr_storage *storage, socklen_t length):
-    """The address as the socket module tells it; NotImplemented if it is neither TCP nor Unix."""
+cdef object address_of(const void *memory, unsigned int length):
+    """The address as the socket module tells it; NotImplemented if it is neither of IP nor Unix."""
+    cdef const sockaddr_storage *storage = <const sockaddr_storage *>memory
     cdef char text[64]
     cdef const sockaddr_in *v4
     cdef const sockaddr_in6 *v6
