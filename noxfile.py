@@ -65,6 +65,27 @@ def tools(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/tools", *session.posargs, env={"HOCKET_REQUIRE_TOOLS": "1"})
 
 
+@nox.session(python=PYTHONS)
+def faults(session: nox.Session) -> None:
+    """Everything that harms a connection, at length; ``-- --hypothesis-profile=thorough`` tries new cases."""
+    install(session, "compiled", "test")
+    session.run("python", "-m", "pytest", "tests/faults", *session.posargs, env={"HOCKET_FAULTS": "long"})
+
+
+@nox.session
+def sanitize(session: nox.Session) -> None:
+    """The compiled engine under AddressSanitizer and UndefinedBehaviorSanitizer, or valgrind."""
+    group(session, "build", "test")
+    session.run(".ci/sanitize", session.bin + "/python", session.create_tmp(), external=True)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Twenty minutes of mixed traffic, after which nothing has been kept; ``-- --minutes 2`` is shorter."""
+    install(session, "compiled", "test")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and layers."""

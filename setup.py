@@ -32,11 +32,13 @@ def extensions() -> list[Extension]:
     sources += [twin for twin in twins if twin.exists()]
     # Python's own flags ask for debug symbols, which take a third of the build and most of the wheel.
     debug_symbols = [] if "CFLAGS" in os.environ else ["-g0"]
+    # Who asks for other optimisation (the sanitizers: -O3 takes them minutes a file) gets it.
+    optimisation = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O3"]
     modules = [
         Extension(
             ".".join(source.relative_to(SOURCE).with_suffix("").parts),
             [source.as_posix()],
-            extra_compile_args=["-O3", "-fno-semantic-interposition", *debug_symbols],
+            extra_compile_args=[*optimisation, "-fno-semantic-interposition", *debug_symbols],
         )
         for source in sources
     ]

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from .worlds import Peer
 
-#: What can happen to a stream.  ``to_them`` is what the transport sends, ``to_us`` what it receives.
+#: How a stream is cut.  It can also be damaged (``flip``, ``insert``, ``drop`` of a byte), or fall silent (``stall``).
 CUTS = ("fin", "close", "reset")
-DAMAGES = ("flip", "insert", "drop", "stall")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """At byte *position* of the stream *direction*."""
+    """At byte *position* of what the transport sends (``to_them``) or receives (``to_us``)."""
 
     kind: str = "none"
     direction: str = "to_us"

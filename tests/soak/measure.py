@@ -3,9 +3,10 @@
 **The rule.**  The samples of the last two thirds of the time are fitted with a straight line in the way of Theil and
 Sen: its slope is the median of the slopes between all pairs of samples, which a few outliers do not move.  What that
 line gains over the measured time must be less than an allowance: a part of the level (memory: 3 %, but at least 2 MiB;
-objects: 2 %, at least 1500), or a small number (descriptors and transports 12, tasks 12, threads 2).  When the traffic
-has stopped, everything must be back where it was before: descriptors, tasks, transports exactly; objects within the
-allowance of what there was after the warm-up.
+objects: 2 %, at least 1500), or a small number (descriptors, transports and tasks 12, threads 2); as the first three
+go up and down all the time, the distance between the quartiles of the samples if that is more.  When the traffic has
+stopped, everything must be back where it was before: descriptors, tasks, transports exactly; objects and memory within
+the allowance of their level.
 """
 
 from __future__ import annotations
@@ -74,6 +75,9 @@ def judge(samples: list[dict[str, float]], before: dict[str, float], after: dict
         growth = slope(measured, name) * span
         part, least = ALLOWED[name]
         allowed = max(part * level, least)
+        if name in ("descriptors", "tasks", "transports") and len(values) > 3:
+            quartiles = statistics.quantiles(values)
+            allowed = max(allowed, quartiles[2] - quartiles[0])
         cells = (before[name], level, min(values), max(values), growth, allowed, after[name])
         rows.append(f"{name:12} {' '.join(number(name, value) for value in cells)}")
         if growth > allowed:
