@@ -82,8 +82,6 @@ def unlike(session: Session, stock: Outcome, ours: Outcome) -> list[str]:
         lost[1] = []  # A protocol whose upgrade fails is told that the connection is lost.
     if kind == "close" and lost[0] in (["gone"], ["NoneType"]) and lost[1] in (["gone"], ["NoneType"]):
         return found  # The peer is gone: whoever writes before it reads learns it another way.
-    if kind in ("flip", "insert", "drop") and session.closer == "we" and lost == [["NoneType"], ["SSLError"]]:
-        return found  # The peer answers our goodbye with an alert: we hand it on.
     differ("waiter", GONE.get(stock.waiter, stock.waiter), GONE.get(ours.waiter, ours.waiter))
     differ("lost", *lost)
     differ("eof_received", stock.ends, ours.ends)

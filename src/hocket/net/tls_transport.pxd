@@ -65,7 +65,7 @@ cdef class TlsTransport:
     @cython.locals(done=bint)
     cdef _do_shutdown(self)
     @cython.locals(filled=Py_ssize_t, at_end=bint)
-    cdef _discard(self)
+    cdef bint _discard(self) except -1
     cdef _shutdown_done(self, error)
     cdef _stop_timer(self)
     cdef _fatal_error(self, error, message=*)

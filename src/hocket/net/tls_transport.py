@@ -589,9 +589,7 @@ class TlsTransport:
 
     def _do_shutdown(self) -> None:
         try:
-            if not self._eof:
-                self._discard()
-            done = self._eof or self._session.goodbye()
+            done = self._eof or self._discard() or self._session.goodbye()
         except ssl.SSLError as error:
             self._shutdown_done(error)
             return
@@ -602,13 +600,17 @@ class TlsTransport:
         else:
             self._control_reading()
 
-    def _discard(self) -> None:
-        """Drop what the peer has sent before it learnt that we close: its goodbye is behind it."""
+    def _discard(self) -> bool:
+        """Drop what the peer has sent before it learnt that we close: its goodbye is behind it.
+
+        True if there is nobody left to say goodbye to: the peer's alert is an end too.
+        """
         while True:
             filled, error, at_end = self._session.decrypt(self._view)
-            # What failed is told again by goodbye(), or does not matter to it: a peer's alert is an end too.
-            if error is not None or at_end or filled < len(self._view):
-                return
+            if error is not None:
+                return "_ALERT_" in (getattr(error, "reason", None) or "")
+            if at_end or filled < len(self._view):
+                return False
 
     def _shutdown_done(self, error: Exception | None) -> None:
         self._stop_timer()
