@@ -170,6 +170,75 @@ print(theirs.recv(100).decode(), theirs.recv(100))
     assert lines == ["once b''"]
 
 
+@pytest.mark.parametrize("driver", ["epoll", "selector"])
+@pytest.mark.parametrize("how", ["close()", "abort()", "write_eof()", "forgotten"])
+def test_datagrams_and_pipes_stay_the_parents(how: str, driver: str) -> None:
+    """In the child an endpoint or a pipe sends nothing, with the error that says why; its end is quiet and closes the
+    child's descriptor; and in the parent what was buffered is sent, and the transports work on."""
+    lines = printed(
+        FORKING
+        + f"""
+loop = new_loop()
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+ours.setblocking(False)
+theirs.settimeout(5)
+class Protocol(asyncio.DatagramProtocol, asyncio.Protocol):
+    def datagram_received(self, data, address):
+        print("received", data.decode())
+    def data_received(self, data):
+        print("read", data.decode())
+def child():
+    global transports, ours, reading, writing
+    print(complaint(endpoint.sendto, b"x"), complaint(writer.write, b"x"))
+    print(complaint(endpoint.resume_reading), complaint(reader.resume_reading))
+    descriptors = [ours.fileno(), reading.fileno(), writing.fileno()]
+    if {how!r} == "forgotten":
+        loop.close()
+    else:
+        for transport in transports:
+            ending = getattr(transport, {how!r}[:-2], transport.close)
+            ending()
+            ending()
+            assert transport.is_closing()
+        assert [ours.fileno(), reading.closed, writing.closed] == [-1, True, True]
+async def main():
+    global transports, endpoint, reader, writer, reading, writing
+    endpoint, _ = await loop.create_datagram_endpoint(Protocol, sock=ours)
+    reading, writing = [open(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb"))]
+    reader, _ = await loop.connect_read_pipe(Protocol, reading)
+    writer, _ = await loop.connect_write_pipe(Protocol, writing)
+    transports = [endpoint, reader, writer]
+    await asyncio.sleep(0)
+    endpoint.pause_reading()
+    reader.pause_reading()
+    sent = 0
+    while not endpoint.get_write_buffer_size():
+        endpoint.sendto(b"%d" % sent)
+        sent += 1
+    before = watched()
+    assert in_child(child) == 0
+    assert watched() == before and before
+    for number in range(sent):
+        await asyncio.sleep(0)
+        assert theirs.recv(100) == b"%d" % number
+    await asyncio.sleep(0.01)
+    endpoint.resume_reading()
+    reader.resume_reading()
+    theirs.send(b"by the parent")
+    writer.write(b"by the parent")
+    await asyncio.sleep(0.02)
+    for transport in transports:
+        transport.close()
+    await asyncio.sleep(0.01)
+loop.run_until_complete(main())
+loop.close()
+theirs.close()
+""",
+        HOCKET_DRIVER=driver,
+    )
+    assert sorted(lines) == ["read by the parent", "received by the parent", "refused refused", "refused refused"]
+
+
 def test_the_childs_side_of_a_running_turn_ends_with_the_error() -> None:
     """A child that returns into the loop which was running runs none of the parent's tasks: it gets the error."""
     ended = run_script(

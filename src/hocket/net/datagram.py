@@ -127,8 +127,17 @@ class DatagramTransport(FlowControl):
             info.append(f"write=<{state}, bufsize={self._buffered}>")
         return f"<{' '.join(info)}>"
 
+    def disown(self) -> None:
+        """In the child of a fork: the endpoint is the parent's.  Nothing is sent or received here."""
+        self._conn_lost += 1
+        self._outgoing.clear()
+        self._buffered = 0
+        self._rest = None
+
     def __del__(self) -> None:
-        if self._sock is not None:
+        if self._sock is not None and self._scheduler._owner:
+            self._sock.close()
+        elif self._sock is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
             self._sock.close()
 
@@ -267,7 +276,7 @@ class DatagramTransport(FlowControl):
             if addr is not None and addr != self._address:
                 raise ValueError(f"Invalid address: must be None or {self._address}")
             addr = self._address
-        if self._conn_lost and (self._address or self._sock is None):
+        if self._conn_lost and (self._address or self._sock is None or self._scheduler._owner):
             self._send_on_lost()
             return
         if not self._outgoing:
@@ -301,6 +310,8 @@ class DatagramTransport(FlowControl):
         return send_datagram_to(self._sock, self._sock_fd, self._family, data, addr)
 
     def _send_on_lost(self) -> None:
+        if self._scheduler._owner:
+            self._scheduler._check_closed()
         if self._conn_lost >= asyncio_private.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
             asyncio_private.logger.warning("socket.send() raised exception.")
         self._conn_lost += 1
@@ -346,6 +357,9 @@ class DatagramTransport(FlowControl):
             return
         self._closing = True
         self._rest = None
+        if self._scheduler._owner:
+            self._sock.close()
+            return
         self._driver.remove_reader(self._sock_fd)
         if not self._outgoing:
             if self._writing:
@@ -355,6 +369,9 @@ class DatagramTransport(FlowControl):
 
     def abort(self) -> None:
         """Close at once; what the socket has not taken is lost.  `connection_lost` is called with None."""
+        if self._scheduler._owner:
+            self.close()
+            return
         self._force_close(None)
 
     def _fatal_error(self, error: BaseException, message: str = "Fatal error on transport") -> None:

@@ -9,6 +9,8 @@ bytes) whole among them; a terminal, a device or a socket of messages takes each
 That the reader has gone is told by the kernel to whoever asks whether the writing end can be *read*; that is how a
 `WritePipeTransport` learns of it before it writes.  A socket is taken for closed as well when something can be read
 from it, as with asyncio.
+
+In the child of a fork the transport is the parent's: nothing is written, and closing it closes the child's descriptor.
 """
 
 from __future__ import annotations
@@ -80,7 +82,9 @@ class ReadPipeTransport(Runnable):
         return _repr(self, READ)
 
     def __del__(self) -> None:
-        if self._pipe is not None:
+        if self._pipe is not None and self._scheduler._owner:
+            self._pipe.close()
+        elif self._pipe is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
             self._pipe.close()
 
@@ -176,6 +180,9 @@ class ReadPipeTransport(Runnable):
         if self._closing:
             return
         self._closing = True
+        if self._scheduler._owner:
+            self._pipe.close()
+            return
         self._driver.remove_reader(self._fileno)
         self._scheduler.enqueue(self._connection_lost, (error,), None)
 
@@ -237,7 +244,9 @@ class WritePipeTransport(FlowControl):
         return _repr(self, WRITE)
 
     def __del__(self) -> None:
-        if self._pipe is not None:
+        if self._pipe is not None and self._scheduler._owner:
+            self._pipe.close()
+        elif self._pipe is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
             self._pipe.close()
 
@@ -270,6 +279,8 @@ class WritePipeTransport(FlowControl):
             )
         if not data:
             return
+        if self._scheduler._owner:
+            self._scheduler._check_closed()
         if self._conn_lost or self._closing:
             if self._conn_lost >= asyncio_private.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
                 asyncio_private.logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
@@ -372,7 +383,9 @@ class WritePipeTransport(FlowControl):
         if self._closing:
             return
         self._closing = True
-        if not self._buffer:
+        if self._scheduler._owner:
+            self._pipe.close()
+        elif not self._buffer:
             self._driver.remove_reader(self._fileno)
             self._lose_soon(None)
 
@@ -382,6 +395,9 @@ class WritePipeTransport(FlowControl):
 
     def abort(self) -> None:
         """Close at once; what the pipe has not taken is lost.  `connection_lost` is called with None."""
+        if self._scheduler._owner:
+            self.close()
+            return
         self._close(None)
 
     def _fatal_error(self, error: BaseException, message: str = "Fatal error on pipe transport") -> None:
