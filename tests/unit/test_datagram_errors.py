@@ -338,7 +338,7 @@ def test_interrupted_in_the_middle(factory: Any, interruption: Any) -> None:
         loop.close()
 
 
-@every_loop
+@our_loops  # asyncio of Python 3.13.0 counts up for each buffered datagram, never down, and does not resume
 @pytest.mark.parametrize("method", ["pause_writing", "resume_writing"])
 def test_failing_flow_control_is_reported(factory: Any, method: str) -> None:
     """What pause_writing() or resume_writing() raises is reported; sending goes on."""
