@@ -156,36 +156,42 @@ ssize_t sendfile64(int out, int in, off64_t *offset, size_t count) {
     return real(out, in, offset, f == SHORT ? part(count) : count);
 }
 
-ssize_t writev(int fd, const struct iovec *pieces, int count) {
-    REAL(writev);
-    struct iovec vector[1024];
-    int f = fault("writev");
-    if (f > 0) return -1;
-    if (f == SHORT && count > 0 && count <= 1024)
-        return real(fd, vector, (int)short_vector((struct iovec *)pieces, (size_t)count, vector));
-    return real(fd, pieces, count);
-}
-
-/* Of read() and write() only those on pipes: everything else goes through them too. */
-static int is_pipe(int fd) {
+/* Of read(), write(), readv() and writev() only those on pipes and sockets: everything else goes through them too. */
+static const char *on(int fd, const char *pipe, const char *sock) {
     struct stat status;
-    int before = errno, answer = fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+    int before = errno, known = rule_count && fstat(fd, &status) == 0;
     errno = before;
-    return answer;
+    return !known ? "" : S_ISFIFO(status.st_mode) ? pipe : S_ISSOCK(status.st_mode) ? sock : "";
 }
 
 ssize_t read(int fd, void *memory, size_t size) {
     REAL(read);
-    int f = rule_count && is_pipe(fd) ? fault("read") : 0;
+    int f = fault(on(fd, "read", "recv"));
     if (f > 0) return -1;
     return real(fd, memory, f == SHORT ? part(size < 4096 ? size : 4096) : size);
 }
 
 ssize_t write(int fd, const void *memory, size_t size) {
     REAL(write);
-    int f = rule_count && is_pipe(fd) ? fault("write") : 0;
+    int f = fault(on(fd, "write", "send"));
     if (f > 0) return -1;
     return real(fd, memory, f == SHORT ? part(size) : size);
+}
+
+ssize_t readv(int fd, const struct iovec *pieces, int count) {
+    REAL(readv);
+    if (fault(on(fd, "read", "recv")) > 0) return -1;
+    return real(fd, pieces, count);
+}
+
+ssize_t writev(int fd, const struct iovec *pieces, int count) {
+    REAL(writev);
+    struct iovec vector[1024];
+    int f = fault(on(fd, "write", "sendmsg"));
+    if (f > 0) return -1;
+    if (f == SHORT && count > 0 && count <= 1024)
+        return real(fd, vector, (int)short_vector((struct iovec *)pieces, (size_t)count, vector));
+    return real(fd, pieces, count);
 }
 
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
