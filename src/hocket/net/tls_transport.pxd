@@ -3,6 +3,7 @@ cimport cython
 from hocket.net.tls_session cimport TlsSession
 
 cdef int _OPENING, _HANDSHAKE, _WRAPPED, _FLUSHING, _SHUTDOWN, _CLOSED
+cdef Py_ssize_t _DISCARD_AT_MOST
 cdef int _NOT_MADE, _MADE, _AT_EOF, _LOST
 
 
@@ -21,6 +22,7 @@ cdef class TlsTransport:
     cdef int _app_state
     cdef object _view
     cdef bint _eof
+    cdef Py_ssize_t _discarded
     cdef Py_ssize_t _writes_after_close
     cdef bint _reading_paused
     cdef bint _raw_reading_paused

@@ -14,7 +14,8 @@ shutdown   our close_notify is sent                  the peer's has come, or the
 closed     the transport beneath closes              never
 ========== ========================================= ==============================================================
 
-After `close` nothing is delivered any more: what still comes is decrypted and dropped until the peer says goodbye too.
+After `close` nothing is delivered any more: what still comes is decrypted and dropped until the peer says goodbye too,
+up to a limit.
 When a session fails, the alert that tells the peer why is sent before the connection goes.
 """
 
@@ -38,6 +39,10 @@ _WRAPPED = 2
 _FLUSHING = 3
 _SHUTDOWN = 4
 _CLOSED = 5
+
+#: So much that a peer goes on sending after we have closed is read and dropped, in bytes: more than is on its way when
+#: it learns of it.  Whoever leaves in the middle of a download does not want to read the rest of it.
+_DISCARD_AT_MOST = 1024 * 1024
 
 _NOT_MADE = 0
 _MADE = 1
@@ -85,6 +90,7 @@ class TlsTransport:
         # Nobody keeps anything in it from one call to the next.
         self._view: memoryview = loop._tls_buffer
         self._eof = False
+        self._discarded = 0
         self._writes_after_close = 0
         # Reading: by the application, and by the transport beneath.
         self._reading_paused = False
@@ -542,8 +548,8 @@ class TlsTransport:
     def close(self) -> None:
         """Deliver nothing more, write what is buffered, say goodbye to the peer, then close.
 
-        `connection_lost` is called when the peer has said goodbye too, with None; or with a `TimeoutError` if that
-        takes longer than ``ssl_shutdown_timeout`` seconds.
+        `connection_lost` is called when the peer has said goodbye too, or has sent another megabyte instead, with None;
+        or with a `TimeoutError` if that takes longer than ``ssl_shutdown_timeout`` seconds.
         """
         if self._closed:
             return
@@ -593,6 +599,9 @@ class TlsTransport:
         except ssl.SSLError as error:
             self._shutdown_done(error)
             return
+        if self._discarded > _DISCARD_AT_MOST:
+            self._force_close(None)
+            return
         self._send()
         if done:
             self._tell_end()
@@ -603,12 +612,16 @@ class TlsTransport:
     def _discard(self) -> bool:
         """Drop what the peer has sent before it learnt that we close: its goodbye is behind it.
 
-        True if there is nobody left to say goodbye to: the peer's alert is an end too.
+        True if there is nobody to say goodbye to: the peer's alert is an end too, and a peer that only goes on sending
+        is left without one.
         """
         while True:
             filled, error, at_end = self._session.decrypt(self._view)
+            self._discarded += filled
             if error is not None:
                 return "_ALERT_" in (getattr(error, "reason", None) or "")
+            if self._discarded > _DISCARD_AT_MOST:
+                return True
             if at_end or filled < len(self._view):
                 return False
 
