@@ -12,8 +12,8 @@
 PYTHON ?= python3
 COMPILED := .venv
 PURE := .venv-pure
-# The tools have packages of their own: `.ci/tools`, `nox -s tools`.
-PYTEST_FLAGS ?= --timeout=600 --durations=8 --ignore=tests/tools
+# The tools and the servers have packages of their own: `.ci/tools`, `.ci/servers`, `nox -s tools servers`.
+PYTEST_FLAGS ?= --timeout=600 --durations=8 --ignore=tests/tools --ignore=tests/servers
 PURE_TESTS ?= not slow
 BENCH_FLAGS ?=
 

@@ -16,7 +16,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["compiled", "pure", "lint", "types"]
 
 #: Tests of a session of their own, which need packages of their own.
-ELSEWHERE = ["--ignore=tests/tools"]
+ELSEWHERE = ["--ignore=tests/tools", "--ignore=tests/servers"]
 
 
 def group(session: nox.Session, *names: str) -> None:
@@ -84,6 +84,13 @@ def soak(session: nox.Session) -> None:
     """Twenty minutes of mixed traffic, after which nothing has been kept; ``-- --minutes 2`` is shorter."""
     install(session, "compiled", "test")
     session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def servers(session: nox.Session) -> None:
+    """PostgreSQL, Redis, nginx, curl, openssl and others as peers of hocket; they are not installed by this."""
+    install(session, "compiled", "servers")
+    session.run("python", "-m", "pytest", "tests/servers", *session.posargs)
 
 
 @nox.session
