@@ -80,9 +80,8 @@ class Stage:
 
     def _report(self, _: Any, context: dict[str, Any]) -> None:
         # A transport's name and a handle's place are not what is compared; asyncio names its method there.
-        # Nor is the context: from Python 3.12 on asyncio calls the handler in that of the callback that failed.
         message = re.sub(r"(<| of | (_Selector)?(Datagram)?Transport).*", " ...", context["message"])
-        self.note("report", message, repr(context.get("exception")))
+        self.note("report", message, repr(context.get("exception")), variable.get())
 
     def note(self, *entry: Any) -> None:
         self.log.append(entry)

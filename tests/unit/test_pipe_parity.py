@@ -75,9 +75,8 @@ class Stage:
 
     def _report(self, _: Any, context: dict[str, Any]) -> None:
         # A transport's name and a handle's place are not what is compared; asyncio names its method there.
-        # Nor is the context: from Python 3.12 on asyncio calls the handler in that of the callback that failed.
         message = re.sub(r"(<| of | _?(Unix)?(Read|Write)Pipe).*", " ...", context["message"])
-        self.note("report", message, repr(context.get("exception")))
+        self.note("report", message, repr(context.get("exception")), variable.get())
 
     def note(self, *entry: Any) -> None:
         if self.log[-1:] != [entry]:

@@ -77,6 +77,8 @@ SSL_HANDSHAKE_TIMEOUT: float = constants.SSL_HANDSHAKE_TIMEOUT
 SSL_SHUTDOWN_TIMEOUT: float = constants.SSL_SHUTDOWN_TIMEOUT
 #: How `asyncio.Transport.write` names what it takes, in this Python's words: programs match them.
 BYTES_LIKE = "bytes, bytearray, or memoryview" if sys.version_info >= (3, 13, 9) else "bytes-like"
+#: Whether a loop's exception handler is called in the context of the callback that failed.
+HANDLER_RUNS_IN_CONTEXT = sys.version_info >= (3, 12)
 SENDFILE_TRY_NATIVE: Any = constants._SendfileMode.TRY_NATIVE
 SENDFILE_FALLBACK: Any = constants._SendfileMode.FALLBACK
 #: In bytes.

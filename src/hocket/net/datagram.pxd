@@ -48,7 +48,6 @@ cdef class DatagramTransport(FlowControl):
     cdef _send_on_lost(self)
     cpdef _send_buffered(self)
     cdef _forget_first(self)
-    cdef _report(self, error)
     cdef _lose_soon(self, error)
 
 

@@ -31,6 +31,7 @@ from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
 from hocket.native.datagrams import DatagramBuffer
 from hocket.net.flow import FlowControl
+from hocket.net.reports import report
 
 try:
     import cython
@@ -213,7 +214,7 @@ class DatagramTransport(FlowControl):
             self._driver.add_reader(self._sock_fd, self)
         except (OSError, ValueError) as error:
             # Not a descriptor that can be waited for.
-            self._report(error)
+            report(self, self._scheduler, error, self._context)
 
     def _deliver(self, received: list[Any]) -> None:
         """Hand over *received*, as far as nobody can tell that it is done in one turn.  The rest is kept."""
@@ -235,7 +236,7 @@ class DatagramTransport(FlowControl):
                 except (SystemExit, KeyboardInterrupt):
                     raise
                 except BaseException as error:
-                    self._report(error)
+                    report(self, self._scheduler, error, self._context)
                 if self._closing or self._paused or queue._count != others or scheduler._stopping:
                     break
         finally:
@@ -381,16 +382,6 @@ class DatagramTransport(FlowControl):
         )
         self._force_close(error)
 
-    def _report(self, error: BaseException) -> None:
-        self._scheduler.call_exception_handler(  # type: ignore[attr-defined]
-            {
-                "message": f"Exception in callback of {self!r}",
-                "exception": error,
-                "transport": self,
-                "protocol": self._protocol,
-            }
-        )
-
     def _force_close(self, error: BaseException | None) -> None:
         if self._conn_lost:
             return
@@ -456,7 +447,7 @@ class _Writer(Runnable):
             raise
         except BaseException as error:
             # error_received() or connection_lost() of the protocol has failed.
-            transport._report(error)
+            report(transport, transport._scheduler, error, transport._write_context)
 
 
 class Datagrams:

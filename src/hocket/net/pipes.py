@@ -30,6 +30,7 @@ from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
 from hocket.native.sockets import ReadBuffer
 from hocket.net.flow import FlowControl
+from hocket.net.reports import report
 
 try:
     import cython
@@ -151,7 +152,7 @@ class ReadPipeTransport(Runnable):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            _report(self, self._scheduler, error)
+            report(self, self._scheduler, error, self._context)
 
     def _end_of_stream(self) -> None:
         if self._scheduler._debug:
@@ -464,7 +465,7 @@ class _Writer(Runnable):
             raise
         except BaseException as error:
             # The protocol's connection_lost() has failed.
-            _report(transport, transport._scheduler, error)
+            report(transport, transport._scheduler, error, transport._write_context)
 
 
 def _watch(transport: Any, scheduler: Any, driver: Any, fd: int) -> None:
@@ -472,13 +473,7 @@ def _watch(transport: Any, scheduler: Any, driver: Any, fd: int) -> None:
         driver.add_reader(fd, transport)
     except (OSError, ValueError) as error:
         # Not a descriptor that can be waited for.
-        _report(transport, scheduler, error)
-
-
-def _report(transport: Any, scheduler: Any, error: BaseException) -> None:
-    scheduler.call_exception_handler(
-        {"message": f"Exception in callback of {transport!r}", "exception": error, "transport": transport}
-    )
+        report(transport, scheduler, error, transport._context)
 
 
 def _repr(transport: Any, interest: int) -> str:

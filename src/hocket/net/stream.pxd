@@ -55,7 +55,6 @@ cdef class StreamTransport(FlowControl):
     cdef _flush_now(self)
     cdef _shutdown(self)
     cdef _fail_sendfile(self)
-    cdef _report(self, error)
     cdef _lose_soon(self, error)
     cdef _lose(self, error)
 

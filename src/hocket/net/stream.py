@@ -27,6 +27,7 @@ from hocket.core.scheduler import Scheduler
 from hocket.native.sockets import ReadBuffer
 from hocket.net.flow import FlowControl
 from hocket.net.readiness import Readiness
+from hocket.net.reports import report
 
 try:
     import cython
@@ -236,7 +237,7 @@ class StreamTransport(FlowControl):
             self._driver.add_reader(self._sock_fd, self)
         except (OSError, ValueError) as error:
             # Not a descriptor that can be waited for.
-            self._report(error)
+            report(self, self._scheduler, error, self._context)
 
     def _read_into_protocol(self) -> None:
         try:
@@ -485,11 +486,6 @@ class StreamTransport(FlowControl):
             )
         self._force_close(error)
 
-    def _report(self, error: BaseException) -> None:
-        self._scheduler.call_exception_handler(  # type: ignore[attr-defined]
-            {"message": f"Exception in callback of {self!r}", "exception": error, "transport": self}
-        )
-
     def _force_close(self, error: BaseException | None) -> None:
         if self._conn_lost:
             return
@@ -569,7 +565,7 @@ class _Writer(Runnable):
             raise
         except BaseException as error:
             # The protocol's connection_lost() has failed; it is told by whoever calls it.
-            transport._report(error)
+            report(transport, transport._scheduler, error, transport._write_context)
 
 
 if not cython.compiled:
