@@ -12,6 +12,9 @@ from .worlds import World, hocket_world, nothing_left, stock_world
 #: A peer that is gone shows as either, depending on whether the read or the write met it first.
 GONE = {"BrokenPipeError": "gone", "ConnectionResetError": "gone"}
 
+#: asyncio calls its own `_call_connection_lost()` a second time after an abort from within a callback, and stumbles.
+FAULT_OF_ASYNCIO = ("reported", "Exception in callback", "AttributeError")
+
 
 def _comparable(entry: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(GONE.get(part, part) if isinstance(part, str) else part for part in entry)
@@ -85,7 +88,7 @@ class TwoWorlds(RuleBasedStateMachine):
         for what in stock:
             expected, actual = stock[what], hocket[what]
             if what == "diary":
-                expected = [_comparable(entry) for entry in expected]
+                expected = [_comparable(entry) for entry in expected if entry != FAULT_OF_ASYNCIO]
                 actual = [_comparable(entry) for entry in actual]
             self.different = actual != expected
             assert actual == expected, (
