@@ -93,6 +93,12 @@ def servers(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/servers", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def peers(session: nox.Session) -> None:
+    """The test suites of uvloop, anyio, uvicorn, tornado and aiohttp on hocket; ``-- anyio`` runs one of them."""
+    session.run("python", "-m", "tests.peers", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and layers."""

@@ -154,7 +154,6 @@ def test_streamed_upload_and_slow_reader(nginx: Nginx, authority: Authority, ver
     run(main)
 
 
-@pytest.mark.xfail(reason="a session that is closed goes on reading what the peer sends")
 def test_download_is_abandoned(nginx: Nginx, authority: Authority, version: str) -> None:
     """A response that is not read to its end costs its connection, and no other."""
     (nginx.directory / "files" / "abandoned").write_bytes(BODY)
@@ -169,7 +168,6 @@ def test_download_is_abandoned(nginx: Nginx, authority: Authority, version: str)
     run(main)
 
 
-@pytest.mark.xfail(reason="a session that is closed goes on reading what the peer sends")
 def test_close_amid_a_download(nginx: Nginx, authority: Authority, version: str) -> None:
     """A client that closes in the middle of a body of 300 MB does not read the rest of it."""
     with (nginx.directory / "files" / "large").open("wb") as body:

@@ -218,6 +218,19 @@ def test_cancelled_upgrade(factory: Any, turns: int) -> None:
 
 
 @every_loop
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_a_closing_transport_is_not_upgraded(factory: Any, how: str) -> None:
+    """There is no transport to return, and nothing to raise."""
+
+    async def main() -> None:
+        async with connection() as it:
+            getattr(it.transport, how)()
+            assert await upgrade(it, False) is None
+
+    run(factory, main())
+
+
+@every_loop
 def test_wrong_arguments_are_refused(factory: Any) -> None:
     """Something else than a context or a transport that can be upgraded raises TypeError, and nothing has happened."""
 

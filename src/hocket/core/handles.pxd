@@ -20,6 +20,7 @@ cdef class Handle(Runnable):
 
 cdef class TimerHandle(Handle):
     cdef public double _when
+    cdef bint _whole
     cdef unsigned long long _order
     cdef Py_ssize_t _index
     cdef object _heap

@@ -177,7 +177,7 @@ class TimerHandle(Handle):
     in which they were set.
     """
 
-    __slots__ = ("_heap", "_index", "_order", "_when")
+    __slots__ = ("_heap", "_index", "_order", "_when", "_whole")
 
     def __init__(
         self,
@@ -200,6 +200,7 @@ class TimerHandle(Handle):
     ) -> None:
         self._init_handle(callback, args, loop, context, debug)
         self._when = when
+        self._whole = False
         self._order = 0
         self._index = -1
         self._heap: Any = None
@@ -213,8 +214,8 @@ class TimerHandle(Handle):
         return self._index >= 0
 
     def when(self) -> float:
-        """The loop time, in seconds, at which the callback is due."""
-        return self._when
+        """The loop time, in seconds, at which the callback is due; an `int` if that is what the loop was given."""
+        return int(self._when) if self._whole else self._when
 
     def cancel(self) -> None:
         """Make sure that the callback will not run, and take the timer out of the heap at once."""
@@ -224,7 +225,7 @@ class TimerHandle(Handle):
 
     def _repr_info(self) -> list[str]:
         info = Handle._repr_info(self)
-        info.insert(2 if self._cancelled else 1, f"when={self._when}")
+        info.insert(2 if self._cancelled else 1, f"when={self.when()}")
         return info
 
     def __hash__(self) -> int:

@@ -11,6 +11,8 @@ cdef class Scheduler:
     cdef TimerHeap _timers
     cdef readonly Driver _driver
     cdef double _resolution
+    cdef object _clock
+    cdef bint _clock_replaced
     cdef double _longest_wait
     cdef object _inbox
     cdef bint _woken
@@ -41,6 +43,7 @@ cdef class Scheduler:
 
     @cython.locals(queue=Ready, driver=Driver, timeout=double, first=TimerHandle)
     cpdef _run_once(self)
+    cdef double _now(self) except? -2
     @cython.locals(first=TimerHandle, timeout=double)
     cdef double _how_long(self) except? -2
     @cython.locals(timers=TimerHeap, first=TimerHandle)

@@ -45,6 +45,7 @@ if not cython.compiled:
 # From Python 3.13 on a datagram without content is sent, and flow control counts a header for each that is buffered.
 _SENDS_EMPTY = sys.version_info >= (3, 13)
 _HEADER = 8 if sys.version_info >= (3, 13) else 0
+_NO_STREAM = "a datagram transport is not a stream: use sendto()"
 
 
 class DatagramTransport(FlowControl):
@@ -349,6 +350,24 @@ class DatagramTransport(FlowControl):
     def _forget_first(self) -> None:
         data, _ = self._outgoing.popleft()
         self._buffered -= len(data) + _HEADER
+
+    # asyncio's transport is also a stream transport by inheritance, and does none of that.
+
+    def can_write_eof(self) -> bool:
+        """Raises `NotImplementedError`, as do the other methods of a stream: datagrams are sent with `sendto`."""
+        raise NotImplementedError(_NO_STREAM)
+
+    def write_eof(self) -> None:
+        """Raises `NotImplementedError`."""
+        raise NotImplementedError(_NO_STREAM)
+
+    def write(self, data: Any) -> None:
+        """Raises `NotImplementedError`."""
+        raise NotImplementedError(_NO_STREAM)
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Raises `NotImplementedError`."""
+        raise NotImplementedError(_NO_STREAM)
 
     # -- The end
 

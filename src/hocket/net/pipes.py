@@ -267,6 +267,20 @@ class WritePipeTransport(FlowControl):
         """True once the transport is closing or closed."""
         return self._closing
 
+    # asyncio's writing end is an `asyncio.Transport` without a reading half.
+
+    def is_reading(self) -> bool:
+        """Raises `NotImplementedError`: nothing is read here."""
+        raise NotImplementedError("the writing end of a pipe does not read")
+
+    def pause_reading(self) -> None:
+        """Raises `NotImplementedError`: nothing is read here."""
+        raise NotImplementedError("the writing end of a pipe does not read")
+
+    def resume_reading(self) -> None:
+        """Raises `NotImplementedError`: nothing is read here."""
+        raise NotImplementedError("the writing end of a pipe does not read")
+
     # -- Writing
 
     def write(self, data: Any) -> None:

@@ -65,7 +65,7 @@ class Tls:
         As `asyncio.loop.start_tls`.  What was written before leaves before; a protocol that was told to stop writing
         is told to go on when it may.  On a server, what an `asyncio.StreamReader` has received and nobody has read
         belongs to the session.  Raises `TypeError` for a transport or context that will not do, and what the handshake
-        failed with; then, and when cancelled, *transport* is closed.
+        failed with; then, and when cancelled, *transport* is closed.  Returns None if *transport* was closing already.
 
             transport = await loop.start_tls(transport, protocol, context, server_hostname="example.org")
         """
@@ -96,7 +96,8 @@ class Tls:
             made.cancel()
             resumed.cancel()
             raise
-        return tls
+        # As with asyncio, None tells of a transport that was closing before: nothing has failed.
+        return tls if tls._transport is not None else None
 
 
 def _unread(protocol: Any) -> bytes:

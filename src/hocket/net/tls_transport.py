@@ -151,6 +151,10 @@ class TlsTransport:
     def _transport(self) -> Any:
         return self._raw
 
+    @property
+    def _sslcontext(self) -> Any:
+        return self._extra["sslcontext"]
+
     # -- As the protocol of the transport beneath
 
     def upgrade(self, transport: Any, received: Any) -> None:
@@ -164,6 +168,8 @@ class TlsTransport:
 
     def connection_made(self, transport: Any) -> None:
         """The transport beneath is open: begin the handshake."""
+        if self._state == _CLOSED:
+            return  # Lost before it was made: it was closing when it was to be upgraded.
         self._raw = transport
         if self._closed:
             # Closed before it was open.
@@ -232,7 +238,7 @@ class TlsTransport:
         self._raw = None
         self._protocol = None
         self._stop_timer()
-        if exc is None:
+        if exc is None and self._app_state == _NOT_MADE:
             exc = ConnectionAbortedError("the connection was closed before the TLS handshake was complete")
         self._wake_waiter(exc)
 
