@@ -55,6 +55,7 @@ def test_a_timer_says_what_it_was_given() -> None:
         whole, part = loop.call_at(10, int), loop.call_at(10.5, int)
         assert (repr(whole.when()), repr(part.when())) == ("10", "10.5")
         assert "when=10 " in repr(whole)
+        assert (repr(whole._when), repr(part._when)) == ("10", "10.5")
     finally:
         loop.close()
 

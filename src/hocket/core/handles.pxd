@@ -19,7 +19,7 @@ cdef class Handle(Runnable):
 
 
 cdef class TimerHandle(Handle):
-    cdef public double _when
+    cdef double _due
     cdef bint _whole
     cdef unsigned long long _order
     cdef Py_ssize_t _index

@@ -177,7 +177,7 @@ class TimerHandle(Handle):
     in which they were set.
     """
 
-    __slots__ = ("_heap", "_index", "_order", "_when", "_whole")
+    __slots__ = ("_due", "_heap", "_index", "_order", "_whole")
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class TimerHandle(Handle):
         debug: bool,
     ) -> None:
         self._init_handle(callback, args, loop, context, debug)
-        self._when = when
+        self._due = when
         self._whole = False
         self._order = 0
         self._index = -1
@@ -215,7 +215,12 @@ class TimerHandle(Handle):
 
     def when(self) -> float:
         """The loop time, in seconds, at which the callback is due; an `int` if that is what the loop was given."""
-        return int(self._when) if self._whole else self._when
+        return self._when
+
+    @property
+    def _when(self) -> float:
+        # Where asyncio's handle has it, and some tools look.
+        return int(self._due) if self._whole else self._due
 
     def cancel(self) -> None:
         """Make sure that the callback will not run, and take the timer out of the heap at once."""
@@ -225,34 +230,34 @@ class TimerHandle(Handle):
 
     def _repr_info(self) -> list[str]:
         info = Handle._repr_info(self)
-        info.insert(2 if self._cancelled else 1, f"when={self.when()}")
+        info.insert(2 if self._cancelled else 1, f"when={self._when}")
         return info
 
     def __hash__(self) -> int:
-        return hash(self._when)
+        return hash(self._due)
 
     def __eq__(self, other: object) -> bool:
         if not _is_timer(other):
             return NotImplemented
         it: Any = other
         return bool(
-            self._when == it._when
+            self._due == it._when
             and self._callback == it._callback
             and self._args == it._args
             and self._cancelled == it._cancelled
         )
 
     def __lt__(self, other: Any) -> bool:
-        return self._when < other._when if _is_timer(other) else NotImplemented
+        return self._due < other._when if _is_timer(other) else NotImplemented
 
     def __gt__(self, other: Any) -> bool:
-        return self._when > other._when if _is_timer(other) else NotImplemented
+        return self._due > other._when if _is_timer(other) else NotImplemented
 
     def __le__(self, other: Any) -> bool:
-        return self._when < other._when or self == other if _is_timer(other) else NotImplemented
+        return self._due < other._when or self == other if _is_timer(other) else NotImplemented
 
     def __ge__(self, other: Any) -> bool:
-        return self._when > other._when or self == other if _is_timer(other) else NotImplemented
+        return self._due > other._when or self == other if _is_timer(other) else NotImplemented
 
 
 def _is_timer(other: object) -> bool:

@@ -166,7 +166,7 @@ class Scheduler:
         first = self._timers.first()
         if first is None:
             return -1.0
-        timeout = first._when - self._now()
+        timeout = first._due - self._now()
         if timeout <= 0.0:
             return 0.0
         # Some kernels refuse to wait for years, and a timer at infinity is allowed.
@@ -175,7 +175,7 @@ class Scheduler:
     def _queue_due(self, until: float) -> None:
         timers = self._timers
         first = timers.first()
-        while first is not None and first._when < until:
+        while first is not None and first._due < until:
             self._queue.push(timers.pop())
             first = timers.first()
 

@@ -97,4 +97,4 @@ class TimerHeap:
 
 
 def _before(one: TimerHandle, other: TimerHandle) -> bool:
-    return one._when < other._when or (one._when == other._when and one._order < other._order)
+    return one._due < other._due or (one._due == other._due and one._order < other._order)
