@@ -23,15 +23,14 @@ def test_a_clock_that_a_test_puts_in_decides_which_timers_are_due(factory: Any) 
         called: list[float] = []
         with mock.patch.object(loop, "time") as clock:
             clock.return_value = start
-            loop.call_later(1000.0, called.append, 1)
+            loop.call_later(5.0, called.append, 1)
             await asyncio.sleep(0)
             assert called == []
-            clock.return_value = start + 1000.0
+            clock.return_value = start + 5.0
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert called == [1]
-        assert start <= loop.time() < start + 500.0
-        assert loop._driver.time() - loop.time() < 500.0
+        assert start <= loop.time() <= loop._driver.time()
 
     run(factory, main())
 

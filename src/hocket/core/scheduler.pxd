@@ -11,8 +11,8 @@ cdef class Scheduler:
     cdef TimerHeap _timers
     cdef readonly Driver _driver
     cdef double _resolution
-    cdef object _clock
-    cdef bint _clock_replaced
+    cdef object _time_source
+    cdef bint _time_replaced
     cdef double _longest_wait
     cdef object _inbox
     cdef bint _woken

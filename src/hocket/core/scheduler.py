@@ -83,9 +83,9 @@ class Scheduler:
         self._timers = TimerHeap()
         self._driver = driver
         self._resolution = driver.resolution()
-        self._clock = _clock_of(driver)
+        self._time_source = _clock_of(driver)
         # By a subclass that defines time(), or by whoever sets it.
-        self._clock_replaced = type(self).time is not Scheduler.time
+        self._time_replaced = type(self).time is not Scheduler.time
         self._longest_wait: float = asyncio_private.MAXIMUM_POLL_TIMEOUT
         # What other threads and signal handlers add.  A deque, because its append() cannot be interrupted half-way.
         self._inbox: deque[Runnable] = deque()
@@ -308,20 +308,20 @@ class Scheduler:
         As with asyncio, a subclass or a test that puts another clock in its place decides which timers are due; the
         driver still waits by its own.
         """
-        return self._clock
+        return self._time_source
 
     @time.setter
     def time(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._clock_replaced = True
+        self._time_source = clock
+        self._time_replaced = True
 
     @time.deleter
     def time(self) -> None:
-        self._clock = _clock_of(self._driver)
-        self._clock_replaced = False
+        self._time_source = _clock_of(self._driver)
+        self._time_replaced = False
 
     def _now(self) -> float:
-        return self.time() if self._clock_replaced else self._driver.time()
+        return self.time() if self._time_replaced else self._driver.time()
 
     def get_debug(self) -> bool:
         """True in asyncio's debug mode."""
