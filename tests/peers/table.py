@@ -26,9 +26,9 @@ def write(outcomes: list[Outcome]) -> None:
     lines = [
         "# Other projects' tests",
         "",
-        "Made by `nox -s peers -- --write-docs` from a run; please do not edit. The suites come from the projects' source",
-        "distributions and run with hocket's loop in place of asyncio's and uvloop's. What fails is run again, and then on",
-        "asyncio's own loop in the same environment.",
+        "Made by `nox -s peers -- --write-docs` from a run; please do not edit. The suites come from the projects'",
+        "source distributions and run with hocket's loop in place of asyncio's and uvloop's. What fails is run again,",
+        "and then on asyncio's own loop in the same environment.",
         "",
         "| suite | Python | passed | skipped by itself | left out "
         "| fails on asyncio too | fails on hocket only | loops |",
