@@ -196,7 +196,8 @@ def child():
         loop.close()
     else:
         for transport in transports:
-            ending = getattr(transport, {how!r}[:-2], transport.close)
+            stream_only = {how!r} == "write_eof()" and transport is not writer
+            ending = transport.close if stream_only else getattr(transport, {how!r}[:-2], transport.close)
             ending()
             ending()
             assert transport.is_closing()

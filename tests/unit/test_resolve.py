@@ -163,7 +163,8 @@ def test_literal_is_answered_in_the_loops_thread(factory: Any, arguments: tuple[
     expected = outcome(lambda: socket.getaddrinfo(*arguments))
     threads = threads_of_this_process()
     assert run(factory, main()) == expected
-    assert threads_of_this_process() == threads
+    # Those of tests before this may be about to end.
+    assert threads_of_this_process() <= threads
 
 
 @pytest.mark.parametrize("arguments", NAMES, ids=ascii)
