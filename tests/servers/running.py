@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 #: Seconds; no test takes a fifth of it.
 PATIENCE = 60.0
+#: Seconds that connections which are closing have when a test is over; what is open then is complained of.
+GOODBYE = 2.0
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]], *, complaints: list[dict[str, Any]] | None = None) -> T:
@@ -26,7 +28,12 @@ def run(main: Callable[[], Coroutine[Any, Any, T]], *, complaints: list[dict[str
         loop = asyncio.get_running_loop()
         assert type(loop).__module__ == "hocket.loop"
         loop.set_exception_handler(lambda _, context: heard.append(context))
-        return await asyncio.wait_for(main(), PATIENCE)
+        result = await asyncio.wait_for(main(), PATIENCE)
+        # Two sides of a TLS connection say goodbye to each other after its transport has been closed.
+        deadline = loop.time() + GOODBYE
+        while len(loop._transports) and loop.time() < deadline:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.01)
+        return result
 
     with hocket.Runner() as runner:
         result = runner.run(listening())
