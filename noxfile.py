@@ -127,3 +127,10 @@ def bench(session: nox.Session) -> None:
     """Loops side by side; ``nox -s bench -- --help`` shows the options."""
     install(session, "compiled", "bench")
     session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def performance(session: nox.Session) -> None:
+    """Measure for docs/performance.md, twenty minutes on a machine that does nothing else, and write it."""
+    install(session, "compiled", "bench")
+    session.run("make", "performance", "BENCH_PYTHON=python", external=True)

@@ -54,7 +54,11 @@ def extensions() -> list[Extension]:
             "wraparound": False,
             "initializedcheck": False,
             "cdivision": True,
+            # Methods that the interpreter calls the short way, and that tell their signature nevertheless.
+            "binding": False,
+            "auto_pickle": False,
             "embedsignature": True,
+            "embedsignature.format": "clinic",  # what inspect.signature reads where binding is off
         },
     )
     for module in modules:

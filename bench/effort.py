@@ -18,6 +18,7 @@ class Effort:
 
 
 FULL = Effort("full", rounds=5, seconds=0.5, warm_up=0.25, window=1.0)
+BRIEF = Effort("brief", rounds=3, seconds=0.2, warm_up=0.1, window=0.4)
 QUICK = Effort("quick", rounds=1, seconds=0.0, warm_up=0.02, window=0.1, max_requests=2_000)
 
-EFFORTS = {effort.name: effort for effort in (FULL, QUICK)}
+EFFORTS = {effort.name: effort for effort in (FULL, BRIEF, QUICK)}

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,16 +32,37 @@ class Loop:
     name: str
     module: str
     factory: str = "new_event_loop"
+    over: str | None = None
+    """The module of the loop that this one's network layer is put over: a factory that takes a loop factory."""
+    own: bool = False
+    """Run the cases with the package's own functions (``hocket.sleep``, ``hocket.gather``) in place of asyncio's."""
 
-    def installed(self) -> bool:
-        try:
-            return importlib.util.find_spec(self.module) is not None
-        except ModuleNotFoundError:  # the parent package of a dotted name is missing
-            return False
+    def missing(self) -> str | None:
+        """The name of the module that is not installed; None if nothing is."""
+        for module in (self.module, self.over):
+            try:
+                if module is not None and importlib.util.find_spec(module) is None:
+                    return module
+            except ModuleNotFoundError:  # the parent package of a dotted name is missing
+                return module
+        return None
 
     def create(self) -> asyncio.AbstractEventLoop:
-        loop: asyncio.AbstractEventLoop = getattr(importlib.import_module(self.module), self.factory)()
+        factory = getattr(importlib.import_module(self.module), self.factory)
+        if self.over is not None:
+            factory = factory(importlib.import_module(self.over).new_event_loop)
+        loop: asyncio.AbstractEventLoop = factory()
         return loop
+
+    def api(self) -> ModuleType:
+        """Where a case finds ``sleep``, ``gather``, ``Queue`` and the like."""
+        return importlib.import_module(self.module if self.own else "asyncio")
+
+    def suits(self, uses: Collection[str], network: bool) -> bool:
+        """False for what would measure nothing new: asyncio's functions twice, a network layer without network."""
+        if self.own:
+            return bool(uses) and all(hasattr(self.api(), name) for name in uses)
+        return network or self.over is None
 
     def describe(self, loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
         """What was really measured: class, version and, for a loop that has two forms, which one."""
@@ -56,6 +79,7 @@ REGISTRY = {
     loop.name: loop
     for loop in (
         Loop("hocket", "hocket"),
+        Loop("hocket-own", "hocket", own=True),
         Loop("asyncio", "asyncio"),
         Loop("uvloop", "uvloop"),
         Loop("rloop", "rloop"),
@@ -63,25 +87,49 @@ REGISTRY = {
         Loop("blazio", "blazio"),
         Loop("zuvloop", "zuvloop"),
         Loop("rsloop", "rsloop"),
+        Loop("aiofastnet", "aiofastnet", "loop_factory", over="asyncio"),
+        Loop("aiofastnet-uvloop", "aiofastnet", "loop_factory", over="uvloop"),
     )
 }
 
 
+OBSERVED = {
+    loop.name: loop
+    for loop in (
+        Loop("hocket-recorder", "bench.observed", "recorder"),
+        Loop("hocket-watchdog", "bench.observed", "watchdog"),
+        Loop("hocket-agent", "bench.observed", "agent"),
+        Loop("hocket-metrics", "bench.observed", "metrics"),
+    )
+}
+"""hocket with something looking at it, for what that costs; measured when it is asked for by name."""
+
+
 def find(name: str) -> Loop:
-    """The loop of that name, or of that ``module:factory``.
+    """The loop of that name, or of that ``module:factory``; of ``name@DIRECTORY``, as built there.
 
     :raises UnknownLoop: if there is no such entry, or its package is not installed.
     """
+    named, at, build = name.partition("@")
+    loop = look_up(named)
+    if at:
+        # Whether it is installed there is seen when Python looks there.
+        if not os.path.isdir(build):
+            raise UnknownLoop(f"loop {name!r}: there is no directory {build!r}")
+        return replace(loop, name=name)
+    if (module_name := loop.missing()) is not None:
+        raise UnknownLoop(f"loop {name!r} is not installed: no module named {module_name!r}")
+    return loop
+
+
+def look_up(name: str) -> Loop:
     module, colon, factory = name.partition(":")
     if colon and module and factory:
-        loop = Loop(name, module, factory)
-    elif name in REGISTRY:
-        loop = REGISTRY[name]
-    else:
-        raise UnknownLoop(f"unknown loop {name!r}: use one of {', '.join(REGISTRY)}, or module:factory")
-    if not loop.installed():
-        raise UnknownLoop(f"loop {name!r} is not installed: no module named {loop.module!r}")
-    return loop
+        return Loop(name, module, factory)
+    known = REGISTRY | OBSERVED
+    if name not in known:
+        raise UnknownLoop(f"unknown loop {name!r}: use one of {', '.join(known)}, name@DIRECTORY or module:factory")
+    return known[name]
 
 
 def select(names: Sequence[str] | None) -> list[Loop]:
@@ -90,8 +138,13 @@ def select(names: Sequence[str] | None) -> list[Loop]:
     :raises UnknownLoop: see :func:`find`.
     """
     if names is None:
-        return [loop for loop in REGISTRY.values() if loop.installed()]
+        return [loop for loop in REGISTRY.values() if loop.missing() is None]
     return [find(name) for name in unique(names)]
+
+
+def absent() -> list[str]:
+    """The registered loops that are not installed: a report names them, so that nobody takes them for beaten."""
+    return [loop.name for loop in REGISTRY.values() if loop.missing() is not None]
 
 
 def unique(names: Iterable[str]) -> list[str]:

@@ -33,6 +33,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": processor(),
         "cores": usable_cores(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "core_under_test": pinned[0] if pinned else None,
         "core_of_load": pinned[1] if pinned else None,
         "load_average_at_start": os.getloadavg()[0],

@@ -23,7 +23,8 @@ class Contender:
         """None unless every round gave a number: a median of the lucky rounds is not a result."""
         if self.failures or not self.samples:
             return None
-        return statistics.median(sample[metric] for sample in self.samples)
+        values = [sample[metric] for sample in self.samples if metric in sample]
+        return statistics.median(values) if values else None
 
     def spread(self, metric: str) -> tuple[float, float]:
         values = [sample[metric] for sample in self.samples]

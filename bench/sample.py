@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from bench.case import FLOOR, Echo, Sample, Selected
 from bench.effort import Effort
+from bench.memory import resident
 from bench.toolchain import program
 
 ROOT = Path(__file__).parent.parent
@@ -47,8 +48,13 @@ def cores() -> tuple[int, int] | None:
     return usable[-1], usable[0]
 
 
-def environment() -> dict[str, str]:
-    paths = [str(ROOT), *(os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p)]
+def environment(loop: str | None = None) -> dict[str, str]:
+    build = (loop or "").partition("@")[2]
+    paths = [
+        str(ROOT),
+        *([os.path.abspath(build)] if build else []),
+        *(os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p),
+    ]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
@@ -58,10 +64,12 @@ def child_command(selected: Selected, loop: str, effort: Effort) -> list[str]:
 
 
 @contextmanager
-def started(command: Sequence[str | Path], core: int | None) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+def started(
+    command: Sequence[str | Path], core: int | None, loop: str | None = None
+) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """A process pinned to ``core`` with its stdout piped and its stderr in a file; killed and reaped at the end."""
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment())
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(loop))
         try:
             if core is not None:
                 try:
@@ -104,7 +112,7 @@ def measure(selected: Selected, loop: str, effort: Effort) -> Measured:
 
 def measure_in_process(selected: Selected, loop: str, effort: Effort) -> Measured:
     pinned = cores()
-    with started(child_command(selected, loop, effort), pinned and pinned[0]) as (process, errors):
+    with started(child_command(selected, loop, effort), pinned and pinned[0], loop) as (process, errors):
         try:
             output, _ = process.communicate(timeout=LIFETIME + 5)
         except subprocess.TimeoutExpired:
@@ -121,14 +129,20 @@ def measure_echo(selected: Selected, loop: str, effort: Effort) -> Measured:
     generator = program(selected.case.generator)
     server_command: list[str | Path]
     if loop == FLOOR:
-        server_command = [program("echo_server"), str(LIFETIME)]
+        server_command = [program(selected.case.floor_program), str(LIFETIME)]
     else:
         server_command = [*child_command(selected, loop, effort)]
     server_core, load_core = cores() or (None, None)
-    with started(server_command, server_core) as (server, server_errors):
+    with ExitStack() as stack:
+        server, server_errors = stack.enter_context(started(server_command, server_core, loop))
         ready = first_line(server, server_errors)
-        arguments: list[float] = [ready["port"], server.pid, load.connections, load.size]
-        arguments += [effort.warm_up, effort.window, effort.max_requests]
+        if isinstance(ready["address"], str):
+            stack.callback(os.unlink, ready["address"])  # a Unix socket, whose server will be killed
+        arguments: list[Any] = [ready["address"], server.pid, load.connections, load.size]
+        if load.hold:
+            arguments[2:] = [load.connections if effort.name != "quick" else 500, "hold"]
+        else:
+            arguments += [effort.warm_up, effort.window, effort.max_requests]
         with started([generator, *map(str, arguments)], load_core) as (client, client_errors):
             try:
                 output, _ = client.communicate(timeout=LIFETIME)
@@ -136,7 +150,8 @@ def measure_echo(selected: Selected, loop: str, effort: Effort) -> Measured:
                 raise SampleFailed(f"the load generator took longer than {LIFETIME} s") from None
             if client.returncode != 0:
                 raise SampleFailed(blame(server, server_errors, client_errors))
-    return Measured(json.loads(output), ready.get("loop"))
+        metrics = {**json.loads(output), "rss_mb": resident(server.pid) / 1e6}
+    return Measured(metrics, ready.get("loop"))
 
 
 def blame(server: subprocess.Popen[str], server_errors: IO[str], client_errors: IO[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,10 @@ FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
 VARIANTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "echo_load_tls": ("echo_load", ("-DTLS",), ("-lssl", "-lcrypto")),
     "echo_load_udp": ("echo_load", ("-DUDP",), ()),
+    "echo_load_http": ("echo_load", ("-DHTTP",), ()),
+    "echo_load_websocket": ("echo_load", ("-DWEBSOCKET",), ()),
+    "echo_server_unix": ("echo_server", ("-DUNIX",), ()),
+    "connect_load_tls": ("connect_load", ("-DTLS",), ("-lssl", "-lcrypto")),
 }
 
 
@@ -37,15 +42,16 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hocket-bench"
 
 
-def compiler() -> str:
-    wanted = os.environ.get("CC") or "cc"
+def compiler() -> list[str]:
+    """The command that compiles, which may be one in front of another, with arguments, as ``CC`` has it."""
+    wanted, *arguments = shlex.split(os.environ.get("CC", "")) or ["cc"]
     found = shutil.which(wanted)
     if found is None:
         raise ToolchainError(
             f"the network cases need a C compiler, and there is no {wanted!r}: install one (Debian: apt install gcc)"
             " or name yours in CC"
         )
-    return found
+    return [found, *arguments]
 
 
 def program(name: str) -> Path:
@@ -59,14 +65,14 @@ def program(name: str) -> Path:
     source_name, options, libraries = VARIANTS.get(name, (name, (), ()))
     source = NATIVE / f"{source_name}.c"
     cc = compiler()
-    how = (cc, platform.machine(), *FLAGS, *options, *libraries)
+    how = (*cc, platform.machine(), *FLAGS, *options, *libraries)
     digest = hashlib.sha256("\0".join(how).encode() + source.read_bytes()).hexdigest()
     built = cache_directory() / f"{name}-{digest[:16]}"
     if built.exists():
         return built
     built.parent.mkdir(parents=True, exist_ok=True)
     partial = built.with_name(f"{built.name}.{os.getpid()}.tmp")
-    result = subprocess.run([cc, *FLAGS, *options, "-o", partial, source, *libraries], capture_output=True, text=True)
+    result = subprocess.run([*cc, *FLAGS, *options, "-o", partial, source, *libraries], capture_output=True, text=True)
     if result.returncode != 0 and libraries:
         raise LibraryMissing(
             f"{source_name}.c with {' '.join(libraries)} does not compile (Debian: apt install libssl-dev)"

@@ -13,7 +13,21 @@ import pytest
 import hocket
 import hocket.core.task
 
-LAYERS = ["cli", "observe", "loop", "net", "drivers", "core", "native"]
+LAYERS = [
+    "cli",
+    "observe",
+    "serving",
+    "propagate",
+    "from_thread",
+    "resilience",
+    "structured",
+    "loop",
+    "primitives",
+    "net",
+    "drivers",
+    "core",
+    "native",
+]
 """The house from the roof down, as in pyproject.toml; import-linter reads imports, but not the cimports of a .pxd."""
 
 PACKAGE = Path(hocket.__file__).parent
@@ -29,6 +43,16 @@ def test_is_compiled_tells_the_leg() -> None:
     """is_compiled() is true exactly when the engine is made of extension modules; the leg is the one meant."""
     loaded = "pure" if hocket.core.task.__file__.endswith(".py") else "compiled"
     assert ("compiled" if hocket.is_compiled() else "pure") == loaded == os.environ.get("HOCKET_TEST_LEG", loaded)
+
+
+def test_import_loads_the_engine_when_it_is_asked_for() -> None:
+    """A process that only imports hocket does not wait for it; everything is there at its first use."""
+    code = (
+        "import asyncio, sys; before = set(sys.modules); import hocket; print(set(sys.modules) - before - {'hocket'})"
+    )
+    assert fresh(code) in ("set()", "{'__future__'}")
+    names = "hocket.Task, hocket.Future, hocket.EventLoop, hocket.run, hocket.Queue"
+    assert fresh(f"import hocket; print(all(isinstance(name, object) for name in ({names})))") == "True"
 
 
 def test_engine_is_compiled_as_a_whole() -> None:
@@ -54,6 +78,33 @@ def test_public_classes_are_exported(name: str) -> None:
     """The public classes are in __all__ and are classes."""
     assert name in hocket.__all__
     assert isinstance(getattr(hocket, name), type)
+
+
+def test_what_few_programs_use_is_imported_when_asked_for() -> None:
+    """A process that makes a loop waits neither for the primitives nor for TLS, datagrams or pipes."""
+    seldom = (
+        "primitives.queues",
+        "primitives.waiting",
+        "net.tls_transport",
+        "native.openssl",
+        "net.datagram",
+        "net.pipes",
+    )
+    loaded = fresh(
+        "import hocket, sys; hocket.run; print(*[name for name in sys.modules if name.startswith('hocket')])"
+    ).split()
+    assert "hocket.loop" in loaded
+    assert not {f"hocket.{name}" for name in seldom} & set(loaded)
+
+
+def test_names_that_are_imported_when_asked_for_are_listed() -> None:
+    """dir() has every public name before it has been used, and one that is unknown is an error that names it."""
+    assert (
+        fresh("import hocket; print(set(hocket.__all__) <= set(dir(hocket)), hocket.Queue is hocket.Queue)")
+        == "True True"
+    )
+    with pytest.raises(AttributeError, match="module 'hocket' has no attribute 'quue'"):
+        _ = hocket.quue
 
 
 def test_every_exported_name_exists() -> None:

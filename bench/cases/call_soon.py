@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 from bench.case import InProcess
 
 
-async def chain(callbacks: int) -> None:
+async def chain(callbacks: int, api: Any) -> None:
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     left = callbacks
@@ -29,7 +30,7 @@ async def chain(callbacks: int) -> None:
     await done
 
 
-async def burst(callbacks: int) -> None:
+async def burst(callbacks: int, api: Any) -> None:
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     left = callbacks
@@ -50,7 +51,7 @@ async def burst(callbacks: int) -> None:
     thread.join()
 
 
-async def round_trip(callbacks: int) -> None:
+async def round_trip(callbacks: int, api: Any) -> None:
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     ran = threading.Semaphore(0)

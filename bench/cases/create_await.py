@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from bench.case import InProcess
 
 
-async def empty() -> None:
-    pass
+async def answer(number: int) -> int:
+    return number
 
 
-async def run(tasks: int) -> None:
-    for _ in range(tasks):
-        await asyncio.create_task(empty())
+async def run(tasks: int, api: Any) -> None:
+    for number in range(tasks):
+        if await asyncio.create_task(answer(number)) != number:
+            raise RuntimeError("the task has another's result")
 
 
 CASE = InProcess(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from bench.case import InProcess
 
 
-async def run(wakes: int) -> None:
+async def run(wakes: int, api: Any) -> None:
     loop = asyncio.get_running_loop()
     turn = [loop.create_future(), loop.create_future()]
 

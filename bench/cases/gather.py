@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any
 
 from bench.case import InProcess
 
 WIDTH = 1_000
+NOTHING = [None] * WIDTH
 
 
 async def empty() -> None:
     pass
 
 
-async def run(tasks: int) -> None:
+async def run(tasks: int, api: Any) -> None:
     for _ in range(tasks // WIDTH):
-        await asyncio.gather(*[empty() for _ in range(WIDTH)])
+        results = await api.gather(*[empty() for _ in range(WIDTH)])
+        if results != NOTHING:
+            raise RuntimeError(f"gather gave {len(results)} results, and not {WIDTH} times None")
 
 
-CASE = InProcess("gather", "asyncio.gather of 1,000 empty coroutines", "task", run, count=100_000, quick_count=3_000)
+CASE = InProcess(
+    "gather", "gather of 1,000 empty coroutines", "task", run, count=100_000, quick_count=3_000, uses=("gather",)
+)

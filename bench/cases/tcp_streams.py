@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from bench.case import Echo, Load, loads
 
 
-async def serve(size: int) -> asyncio.Server:
+async def serve(size: int, api: Any) -> Any:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
@@ -18,12 +19,14 @@ async def serve(size: int) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)
+    return await api.start_server(answer, "127.0.0.1", 0, backlog=1024)
 
 
 CASE = Echo(
     "tcp_streams",
     "TCP echo by asyncio streams (readexactly, write, drain); floor: C epoll server",
     serve,
-    loads(Load(10, 1024), Load(200, 1024), Load(10, 65536), Load(200, 65536)),
+    uses=("start_server",),
+    long=("10x1k", "10x64k", "200x64k"),
+    loads=loads(Load(10, 1024), Load(200, 1024), Load(10, 65536), Load(200, 65536)),
 )

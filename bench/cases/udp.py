@@ -17,7 +17,7 @@ class EchoProtocol(asyncio.DatagramProtocol):
         self.transport.sendto(data, addr)
 
 
-async def serve(size: int) -> SimpleNamespace:
+async def serve(size: int, api: Any) -> SimpleNamespace:
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(EchoProtocol, ("127.0.0.1", 0))
     return SimpleNamespace(transport=transport, sockets=[transport.get_extra_info("socket")])
 
@@ -28,5 +28,6 @@ CASE = Echo(
     serve,
     loads(Load(1, 64), Load(10, 64), Load(100, 64), Load(10, 1024)),
     generator="echo_load_udp",
-    floor=False,
+    floor_program=None,
+    long=("1x64b", "100x64b", "10x1k"),
 )

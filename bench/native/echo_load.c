@@ -1,11 +1,21 @@
 /* The load of the echo cases: N connections, each with one request in flight, every echoed byte compared.
  *
- * usage: echo_load PORT SERVER_PID CONNECTIONS SIZE WARM_UP_SECONDS SECONDS MAX_REQUESTS
+ * usage: echo_load ADDRESS SERVER_PID CONNECTIONS SIZE WARM_UP_SECONDS SECONDS MAX_REQUESTS
  *
  * After the warm-up it reads the clocks, counts until the time is over or MAX_REQUESTS have been answered, and reads the
  * clocks again. One of them is the CPU clock of the server's process, which the kernel lets anyone of the same user read
  * exactly and from outside, so a server needs no cooperation and pays nothing for being measured. The split in user and
  * system time comes from /proc/PID/stat; the kernel may only sample it (each timer tick), so it is coarser.
+ *
+ * ADDRESS is a port of 127.0.0.1, or the path of a Unix socket.
+ *
+ * Compiled with -DHTTP it asks for "/" over HTTP/1.1 and kept connections, SIZE is that of the body, and an answer has to
+ * have status 200, a Content-Length, and "Hello, world!" for a body.
+ *
+ * Compiled with -DWEBSOCKET it upgrades each connection to a WebSocket and sends binary messages of SIZE bytes, a frame
+ * each, masked with the key 0: the server works as for any key, and the bytes are those that it has to send back.
+ *
+ * Where there are many connections they come from several addresses, 127.0.0.1 and following, as one has not enough ports.
  *
  * Compiled with -DUDP it sends datagrams, each answered by one; one that is lost is a stall.
  *
@@ -23,7 +33,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,12 +52,20 @@
 
 enum {
     STALL_SECONDS = 5,
+    PORTS = 20000, /* connections from one address */
+    PACE = 100,    /* connections opened before the server has answered on one of them */
     SLOP = 4096, /* each request starts at another offset of the pattern, so a stale answer is a wrong answer */
     SUB_BITS = 6,
     SUB = 1 << SUB_BITS,
     BUCKETS = 64 * SUB,
     READ_SIZE = 256 * 1024,
 };
+
+#ifdef WEBSOCKET
+enum { HEAD = 10 }; /* of a frame, at most, without the mask */
+static unsigned char request_head[HEAD + 4], answer_head[HEAD];
+static size_t request_head_size, answer_head_size;
+#endif
 
 struct client {
     int fd;
@@ -56,6 +77,13 @@ struct client {
     size_t sent, received;
     uint64_t started;  /* ns */
     uint64_t answered; /* requests, in the measured time */
+#ifdef HTTP
+    char answer[4096];
+#endif
+#ifdef WEBSOCKET
+    unsigned char head[HEAD];
+    size_t head_received;
+#endif
 };
 
 struct clocks {
@@ -65,6 +93,10 @@ struct clocks {
 
 static char *pattern;
 static size_t size;
+#ifdef HTTP
+static const char hello[] = "Hello, world!";
+static size_t body_size;
+#endif
 static char buffer[READ_SIZE];
 static uint64_t latencies[BUCKETS]; /* log-linear: 64 steps for each power of two, 1.6 % wide */
 static uint64_t longest;
@@ -140,7 +172,56 @@ static double percentile_us(uint64_t count, double fraction) {
     return (double)longest / 1e3;
 }
 
-#ifdef TLS
+#ifdef WEBSOCKET
+/* `sent` counts the head of the frame too. */
+#define WHOLE (request_head_size + size)
+
+static ssize_t put(struct client *c) {
+    struct iovec parts[2] = {{request_head, request_head_size}, {pattern + c->offset, size}};
+    size_t skip = c->sent < request_head_size ? c->sent : request_head_size;
+    parts[0].iov_base = request_head + skip;
+    parts[0].iov_len -= skip;
+    parts[1].iov_base = pattern + c->offset + (c->sent - skip);
+    parts[1].iov_len -= c->sent - skip;
+    return writev(c->fd, parts, 2);
+}
+
+static ssize_t get(struct client *c) { return recv(c->fd, buffer, sizeof buffer, 0); }
+
+/* The head of a frame with a binary message of SIZE bytes. Returns its length. */
+static size_t frame_head(unsigned char *head) {
+    size_t length = size < 126 ? 0 : size < 65536 ? 2 : 8;
+    head[0] = 0x82;
+    head[1] = (unsigned char)(length == 0 ? size : length == 2 ? 126 : 127);
+    for (size_t i = 0; i < length; i++)
+        head[2 + i] = (unsigned char)((uint64_t)size >> 8 * (length - 1 - i));
+    return 2 + length;
+}
+
+static void introduce(struct client *c) {
+    static const char upgrade[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    char answer[4096];
+    size_t received = 0;
+    if (send(c->fd, upgrade, sizeof upgrade - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof upgrade - 1))
+        die_errno("send to the server");
+    do {
+        ssize_t n = recv(c->fd, answer + received, sizeof answer - 1 - received, 0);
+        if (n <= 0)
+            die("the server did not answer the upgrade to a WebSocket");
+        received += (size_t)n;
+        answer[received] = 0;
+    } while (received < 4 || strcmp(answer + received - 4, "\r\n\r\n") != 0);
+    if (strncmp(answer, "HTTP/1.1 101", 12) != 0 || strstr(answer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == NULL)
+        die("the server refused the upgrade to a WebSocket");
+    if (request_head_size == 0) {
+        answer_head_size = frame_head(answer_head);
+        memcpy(request_head, answer_head, sizeof answer_head);
+        request_head[1] |= 0x80;
+        request_head_size = answer_head_size + 4;
+    }
+}
+#elif defined TLS
 static SSL_CTX *context;
 
 static ssize_t outcome(struct client *c, int n) {
@@ -153,8 +234,8 @@ static ssize_t outcome(struct client *c, int n) {
     return -1;
 }
 
-static ssize_t put(struct client *c, const char *data, size_t count) {
-    return outcome(c, SSL_write(c->tls, data, (int)count));
+static ssize_t put(struct client *c) {
+    return outcome(c, SSL_write(c->tls, pattern + c->offset + c->sent, (int)(size - c->sent)));
 }
 
 static ssize_t get(struct client *c) { return outcome(c, SSL_read(c->tls, buffer, sizeof buffer)); }
@@ -169,11 +250,17 @@ static void introduce(struct client *c) {
         die("the TLS handshake with the server failed");
 }
 #else
-static ssize_t put(struct client *c, const char *data, size_t count) { return send(c->fd, data, count, MSG_NOSIGNAL); }
+static ssize_t put(struct client *c) {
+    return send(c->fd, pattern + c->offset + c->sent, size - c->sent, MSG_NOSIGNAL);
+}
 
 static ssize_t get(struct client *c) { return recv(c->fd, buffer, sizeof buffer, 0); }
 
 static void introduce(struct client *c) { (void)c; }
+#endif
+
+#ifndef WHOLE
+#define WHOLE size
 #endif
 
 static void set_interest(int epoll, struct client *c, int wants_write) {
@@ -184,8 +271,8 @@ static void set_interest(int epoll, struct client *c, int wants_write) {
 }
 
 static void send_rest(int epoll, struct client *c) {
-    while (c->sent < size) {
-        ssize_t n = put(c, pattern + c->offset + c->sent, size - c->sent);
+    while (c->sent < WHOLE) {
+        ssize_t n = put(c);
         if (n < 0) {
             if (errno == EINTR)
                 continue;
@@ -195,16 +282,63 @@ static void send_rest(int epoll, struct client *c) {
         }
         c->sent += (size_t)n;
     }
-    if (c->wants_write != (c->sent < size))
-        set_interest(epoll, c, c->sent < size);
+    if (c->wants_write != (c->sent < WHOLE))
+        set_interest(epoll, c, c->sent < WHOLE);
 }
 
 static void start_request(int epoll, struct client *c) {
+#ifndef HTTP
     c->offset = next_random() % SLOP;
+#endif
     c->sent = c->received = 0;
+#ifdef WEBSOCKET
+    c->head_received = 0;
+#endif
     c->started = now();
     send_rest(epoll, c);
 }
+
+#ifdef HTTP
+/* Returns 1 when the answer is complete: its head is kept until it has been read to the end. */
+static int check(struct client *c, size_t n) {
+    if (c->received + n >= sizeof c->answer)
+        die("the server's answer is longer than expected");
+    memcpy(c->answer + c->received, buffer, n);
+    c->received += n;
+    c->answer[c->received] = 0;
+    char *body = strstr(c->answer, "\r\n\r\n");
+    if (body == NULL)
+        return 0;
+    char *length = strcasestr(c->answer, "\r\ncontent-length:");
+    if (strncmp(c->answer, "HTTP/1.1 200", 12) != 0 || length == NULL || length > body)
+        die("the server's answer is not a 200 with a Content-Length");
+    if ((size_t)atol(length + 17) != body_size)
+        die("the body of the server's answer is not as long as expected");
+    if (c->received < (size_t)(body + 4 - c->answer) + body_size)
+        return 0;
+    if (c->received > (size_t)(body + 4 - c->answer) + body_size || memcmp(body + 4, hello, body_size) != 0)
+        die("the body of the server's answer is another");
+    return 1;
+}
+#else
+static int check(struct client *c, size_t n) {
+    const char *data = buffer;
+#ifdef WEBSOCKET
+    while (n > 0 && c->head_received < answer_head_size) {
+        c->head[c->head_received++] = (unsigned char)*data++;
+        n--;
+    }
+    if (c->head_received == answer_head_size && memcmp(c->head, answer_head, answer_head_size) != 0)
+        die("the server answered with another frame");
+#endif
+    if (c->received + n > size)
+        die("the server sent more than it had been sent");
+    if (memcmp(data, pattern + c->offset + c->received, n) != 0)
+        die("the server echoed a wrong byte");
+    c->received += n;
+    return c->received == size;
+}
+#endif
 
 /* Returns 1 when the request in flight has been answered. */
 static int receive(struct client *c) {
@@ -216,30 +350,60 @@ static int receive(struct client *c) {
     }
     if (n == 0)
         die("the server closed a connection");
-    if (c->received + (size_t)n > c->sent)
-        die("the server sent more than it had been sent");
-    if (memcmp(buffer, pattern + c->offset + c->received, (size_t)n) != 0)
-        die("the server echoed a wrong byte");
-    c->received += (size_t)n;
-    return c->received == size;
+    return check(c, (size_t)n);
 }
 
-static struct client *connect_all(int epoll, int port, int count) {
+/* One request and its answer on a socket that blocks: the server has accepted everything until here. */
+static void converse(int epoll, struct client *c) {
+    struct timeval most = {.tv_sec = STALL_SECONDS};
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+    start_request(epoll, c);
+    while (!receive(c))
+        if (now() - c->started > STALL_SECONDS * 1000000000ull)
+            die("the server did not answer for 5 seconds");
+}
+
+static struct client *connect_all(int epoll, const char *where, int count) {
     struct client *clients = calloc((size_t)count, sizeof *clients);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in inet;
+        struct sockaddr_un local;
+    } address = {0};
+    socklen_t length = sizeof address.inet;
     if (clients == NULL)
         die("out of memory");
+    if (strchr(where, '/') != NULL) {
+        address.local.sun_family = AF_UNIX;
+        strncpy(address.local.sun_path, where, sizeof address.local.sun_path - 1);
+        length = sizeof address.local;
+    } else {
+        address.inet.sin_family = AF_INET;
+        address.inet.sin_port = htons((uint16_t)atoi(where));
+        address.inet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
     for (int i = 0; i < count; i++) {
         struct client *c = &clients[i];
-        c->fd = socket(AF_INET, KIND | SOCK_CLOEXEC, 0);
-        if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0)
+        c->fd = socket(address.any.sa_family, KIND | SOCK_CLOEXEC, 0);
+        if (c->fd < 0)
+            die_errno("socket");
+        if (i >= PORTS && address.any.sa_family == AF_INET) {
+            struct sockaddr_in from = {.sin_family = AF_INET};
+            int late = 1;
+            from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(i / PORTS));
+            setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &late, sizeof late);
+            if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0)
+                die_errno("bind to another address of loopback");
+        }
+        if (connect(c->fd, &address.any, length) < 0)
             die_errno("connect to the server");
 #ifndef UDP
         int on = 1;
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 #endif
         introduce(c);
+        if (i % PACE == PACE - 1)
+            converse(epoll, c);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
@@ -250,10 +414,15 @@ static struct client *connect_all(int epoll, int port, int count) {
 
 int main(int argc, char **argv) {
     if (argc != 8) {
-        fprintf(stderr, "usage: echo_load PORT SERVER_PID CONNECTIONS SIZE WARM_UP_SECONDS SECONDS MAX_REQUESTS\n");
+        fprintf(stderr, "usage: echo_load ADDRESS SERVER_PID CONNECTIONS SIZE WARM_UP_SECONDS SECONDS MAX_REQUESTS\n");
         return 2;
     }
-    int port = atoi(argv[1]), count = atoi(argv[3]);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    int count = atoi(argv[3]);
     pid_t pid = (pid_t)atoi(argv[2]);
     size = (size_t)atol(argv[4]);
     uint64_t warm_up = (uint64_t)(atof(argv[5]) * 1e9), duration = (uint64_t)(atof(argv[6]) * 1e9);
@@ -266,11 +435,19 @@ int main(int argc, char **argv) {
         die("out of memory");
     for (size_t i = 0; i < size + SLOP; i++)
         pattern[i] = (char)next_random();
+#ifdef HTTP
+    static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n";
+    body_size = size;
+    if (size > sizeof hello - 1)
+        die("SIZE must be that of the greeting");
+    size = sizeof request - 1;
+    memcpy(pattern, request, size);
+#endif
 
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         die_errno("epoll_create1");
-    struct client *clients = connect_all(epoll, port, count);
+    struct client *clients = connect_all(epoll, argv[1], count);
     for (int i = 0; i < count; i++)
         start_request(epoll, &clients[i]);
 

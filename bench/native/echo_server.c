@@ -1,8 +1,9 @@
 /* The floor of the echo cases: one thread, level-triggered epoll, recv into one buffer, send at once.
  *
  * usage: echo_server LIFETIME_SECONDS
+ *        echo_server_unix LIFETIME_SECONDS    (compiled with -DUNIX: it listens on a Unix socket in /tmp)
  *
- * Prints {"port": N} and serves until it is killed, or until the lifetime is over. What a connection could not take at
+ * Prints {"address": PORT} and serves until it is killed, or until the lifetime is over. What a connection could not take at
  * once waits in a buffer of its own, and the connection is not read until that is gone: no bytes are ever dropped. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,9 +15,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 256 * 1024, MAX_FD = 65536 };
+enum { READ_SIZE = 256 * 1024, MAX_FD = 1 << 18 };
 
 struct connection {
     char *unsent;
@@ -111,8 +113,14 @@ int main(int argc, char **argv) {
         return 2;
     }
     alarm((unsigned)atoi(argv[1]));
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+#ifdef UNIX
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "/tmp/bench-floor-%d.sock", (int)getpid());
+    unlink(address.sun_path);
+#else
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+#endif
+    int listener = socket(((struct sockaddr *)&address)->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     socklen_t length = sizeof address;
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, length) < 0 || listen(listener, 1024) < 0 ||
         getsockname(listener, (struct sockaddr *)&address, &length) < 0)
@@ -121,7 +129,11 @@ int main(int argc, char **argv) {
     if (epoll < 0)
         die("epoll_create1");
     watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN);
-    printf("{\"port\": %d}\n", ntohs(address.sin_port));
+#ifdef UNIX
+    printf("{\"address\": \"%s\"}\n", address.sun_path);
+#else
+    printf("{\"address\": %d}\n", ntohs(address.sin_port));
+#endif
     fflush(stdout);
 
     struct epoll_event events[1024];

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -18,17 +19,20 @@ from hocket.core import asyncio_private, fork
 from hocket.core.driver import Driver
 from hocket.core.engine import Engine
 from hocket.core.handles import Handle
+from hocket.core.scheduler import note_running, note_stopped, on_exception
 from hocket.core.signals import Signals
+from hocket.native import frames
 from hocket.native.sockets import ReadBuffer
 from hocket.net.accept import Acceptor
-from hocket.net.datagram import Datagrams
-from hocket.net.pipes import Pipes
+from hocket.net.endpoints import Endpoints
 from hocket.net.processes import Processes
+from hocket.net.readiness import OnceReader
 from hocket.net.resolve import Resolver
 from hocket.net.sendfile import SendFile
 from hocket.net.socket_calls import SocketCalls
 from hocket.net.stream import READ_SIZE, StreamTransport
 from hocket.net.table import TransportTable, fileno
+from hocket.net.writing import Streams
 
 try:
     from hocket.net.tls import Tls
@@ -39,6 +43,7 @@ except ImportError:  # A Python built without OpenSSL: asyncio says so to whoeve
 
 
 T = TypeVar("T")
+frames.pass_over(globals())  # It makes tasks for those who call it.
 
 
 class _DriverAsSelector(selectors.BaseSelector):
@@ -57,12 +62,27 @@ class _DriverAsSelector(selectors.BaseSelector):
         return {}
 
 
+class _ExceptionHandlerCall:
+    """``loop.call_exception_handler``: the one that the loop inherits; while somebody listens, he is told first.
+
+    Looked up at each call, so that who puts another in its place, in asyncio's class or on one loop, gets that.
+    """
+
+    def __get__(self, loop: Any, kind: Any = None) -> Any:
+        inherited: Any = super(EventLoop, kind if loop is None else loop).call_exception_handler  # type: ignore[misc]
+        return inherited if loop is None or not on_exception else functools.partial(_tell_first, loop, inherited)
+
+
+def _tell_first(loop: Any, inherited: Callable[[dict[str, Any]], None], context: dict[str, Any]) -> None:
+    on_exception.tell(loop, context)
+    inherited(context)
+
+
 class EventLoop(  # type: ignore[misc]
     Engine,
     Signals,
     Acceptor,
-    Datagrams,
-    Pipes,
+    Endpoints,
     Processes,
     Resolver,
     SendFile,
@@ -83,6 +103,7 @@ class EventLoop(  # type: ignore[misc]
         chosen = driver if isinstance(driver, Driver) else drivers.make(driver)
         Engine.__init__(self, chosen)
         Processes.__init__(self)
+        Acceptor.__init__(self)
         self._read_buffer = ReadBuffer(READ_SIZE)
         try:
             asyncio.SelectorEventLoop.__init__(self, _DriverAsSelector())
@@ -90,7 +111,9 @@ class EventLoop(  # type: ignore[misc]
             self._closed = True
             chosen.close()
             raise
+        self._own_descriptors = chosen.watched
         self._transports = TransportTable()
+        self._streams = Streams(self._read_buffer, self._transports)
         self._announce_creation()
 
     def close(self) -> None:
@@ -121,10 +144,16 @@ class EventLoop(  # type: ignore[misc]
         self._check_closed()
         self._check_running()  # type: ignore[attr-defined]
         self._claim_wakeup()
+        note_running(self)
+        self.run_on()
         try:
             super().run_forever()
         finally:
+            self.run_no_more()
+            note_stopped(self)
             self._release_wakeup()
+
+    call_exception_handler: Any = _ExceptionHandlerCall()
 
     # -- Readiness
 
@@ -160,6 +189,9 @@ class EventLoop(  # type: ignore[misc]
         self._transports.check(sock)
         return StreamTransport(self, sock, protocol, waiter, extra, server)
 
+    # What accepted connections may do without, as long as nobody has put something else in its place.
+    _own_make_socket_transport = _make_socket_transport
+
 
 def _cancel(runnable: Any) -> bool:
     """Take back what a descriptor was watched for.  False if it was not."""
@@ -167,7 +199,8 @@ def _cancel(runnable: Any) -> bool:
         return False
     if isinstance(runnable, Handle):
         runnable.cancel()
-    return True
+    # One that nobody waits with any more was not there, to whoever asks.
+    return not isinstance(runnable, OnceReader) or runnable.waits()
 
 
 def new_event_loop(*, driver: str | Driver | None = None, resolver_threads: int | None = None) -> EventLoop:
@@ -177,7 +210,7 @@ def new_event_loop(*, driver: str | Driver | None = None, resolver_threads: int 
     Raises `ValueError` for another name, with the list, and `RuntimeError` for a driver that this system lacks.
 
     *resolver_threads* is how many names the loop looks up at once, in threads that it keeps for that alone; None asks
-    ``HOCKET_RESOLVER_THREADS``, and without that it is 64.  Raises `ValueError` if less than 1, `TypeError` if no int.
+    ``HOCKET_RESOLVER_THREADS``, and without that it is 64.  Raises `ValueError` if less than 1, `TypeError` if no int::
 
         with asyncio.Runner(loop_factory=hocket.new_event_loop) as runner:
             runner.run(main())
@@ -201,7 +234,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None, loop_factory
     """Run the coroutine *main* on a new hocket loop and return its result; as `asyncio.run`.
 
     Tasks that are left over are cancelled, asynchronous generators and the default executor are shut down.  Ctrl-C
-    cancels *main* and then raises `KeyboardInterrupt`.  Raises `RuntimeError` if a loop runs in this thread already.
+    cancels *main* and then raises `KeyboardInterrupt`.  Raises `RuntimeError` if a loop runs in this thread already::
 
         hocket.run(main())
     """

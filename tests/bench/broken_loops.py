@@ -43,3 +43,19 @@ class Corrupting(Meddling):
 class Silent(Meddling):
     def meddle(self, data: bytes) -> bytes:
         return b""
+
+
+class Answering(asyncio.SelectorEventLoop):
+    """What a connection is answered is changed on its way: a word of it, and a binary frame into one of text."""
+
+    def _make_socket_transport(self, sock, protocol, *args, **kwargs):
+        transport = super()._make_socket_transport(sock, protocol, *args, **kwargs)
+        write = transport.write
+
+        def answer(data: bytes) -> None:
+            changed = bytes(data).replace(b"world", b"werld")
+            write(b"\x81" + changed[1:] if changed[:1] == b"\x82" else changed)
+
+        transport.write = answer
+        transport.writelines = lambda pieces: answer(b"".join(pieces))
+        return transport

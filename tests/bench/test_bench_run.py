@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,22 +13,33 @@ import time
 import pytest
 
 from bench import sample
+from bench.bars import BARS
 from bench.case import FLOOR, Echo, Selected, UnknownCase, discover, select
 from bench.effort import QUICK
 from bench.loops import REGISTRY, Loop, UnknownLoop, find
-from bench.run import main, run_case
+from bench.run import main, obstacle, run_case
 from bench.sample import Measured, SampleFailed, measure
+from bench.servers import ServerMissing, Servers
 from bench.toolchain import VARIANTS, ToolchainError, program
 
-EVERY = select(None)
+EVERY = [Selected(case, case.variants[0]) for case in discover().values()]
 ECHO = Selected(discover()["tcp_protocol"], "10x1k")
 SWITCH = Selected(discover()["switch"], "")
 
 
+@pytest.fixture(scope="module")
+def servers():
+    started = Servers()
+    yield started
+    started.close()
+
+
 @pytest.mark.parametrize("selected", EVERY, ids=[selected.title for selected in EVERY])
-def test_every_case_gives_all_its_numbers_on_asyncio(selected):
-    """A quick run of each case yields a positive headline and every column of its table."""
-    metrics = measure(selected, "asyncio", QUICK).metrics
+def test_every_case_gives_all_its_numbers(selected, servers):
+    """A quick run of each case yields a positive headline and every column of its table, on asyncio if it can."""
+    if (why := obstacle(selected, servers)) is not None:
+        pytest.skip(why)
+    metrics = measure(selected, "hocket-own" if getattr(selected.case, "own_only", False) else "asyncio", QUICK).metrics
 
     assert metrics[selected.case.headline.key] > 0
     assert {metric.key for metric in selected.case.columns} <= metrics.keys()
@@ -55,6 +68,117 @@ def test_hocket_runs_the_cases_too():
 
     assert measured.loop is not None
     assert measured.loop["class"].startswith("hocket.")
+
+
+def test_hockets_own_functions_are_a_contender_where_a_case_uses_some():
+    """`hocket-own` runs the same case with `hocket.sleep`, and is left out where it would be the same thing twice."""
+    own = REGISTRY["hocket-own"]
+
+    assert measure(SWITCH, "hocket-own", QUICK).metrics["cpu_ns"] > 0
+    assert own.api().__name__ == "hocket"
+    assert own.suits(SWITCH.case.uses, network=False)
+    assert not own.suits((), network=True)
+    assert not own.suits(("no_such_function",), network=True)
+
+
+def test_a_network_layer_is_measured_only_where_there_is_network():
+    """aiofastnet runs over another loop, whose tasks and timers are measured under its own name."""
+    layer = REGISTRY["aiofastnet-uvloop"]
+
+    assert layer.suits((), network=True)
+    assert not layer.suits((), network=False)
+
+
+def test_absent_loops_are_named_and_are_no_error(monkeypatch, capsys):
+    """A run of everything says which registered loops it could not measure."""
+    registry = {name: REGISTRY[name] for name in ("asyncio",)} | {"absent": Loop("absent", "no_such_module_here")}
+    monkeypatch.setattr("bench.loops.REGISTRY", registry)
+
+    assert main(["--quick", "--cases", "lock"]) == 0
+    assert "absent, not installed here: absent" in capsys.readouterr().out
+
+
+def test_a_case_whose_package_is_missing_is_named(monkeypatch, capsys):
+    """A framework that is not installed costs its case, not the run."""
+    monkeypatch.setattr("bench.run.find_spec", lambda name: None)
+
+    assert main(["--quick", "--cases", "http_aiohttp", "--loops", "asyncio"]) == 0
+    assert "http_aiohttp:50: not run: no module named 'aiohttp'" in capsys.readouterr().out
+
+
+def test_a_case_whose_server_is_missing_is_named(monkeypatch, capsys, tmp_path):
+    """Without PostgreSQL its case is reported as not run, in the table and in the JSON, and is no failure."""
+    monkeypatch.setattr("bench.run.find_spec", lambda name: "found")
+    monkeypatch.setattr("bench.servers.ELSEWHERE", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("HOCKET_BENCH_POSTGRES", raising=False)
+
+    assert main(["--quick", "--cases", "postgres", "--loops", "asyncio", "--json", str(tmp_path / "report.json")]) == 0
+    assert "postgres: not run: postgres is not installed (Debian: apt install" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report.json").read_text())["not_run"].keys() == {"postgres"}
+
+
+def test_a_server_is_ended_with_its_directory(monkeypatch):
+    """What a run has started does not outlive it; the address is in the environment as long as it runs."""
+    monkeypatch.delenv("HOCKET_BENCH_REDIS", raising=False)
+    servers = Servers()
+    try:
+        servers.need("redis")
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    host, _, port = os.environ["HOCKET_BENCH_REDIS"].partition(":")
+    socket.create_connection((host, int(port)), timeout=5).close()
+
+    servers.close()
+
+    assert "HOCKET_BENCH_REDIS" not in os.environ
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5)
+
+
+def test_a_server_that_runs_already_is_used(monkeypatch):
+    """An address in the environment is taken as it is."""
+    monkeypatch.setenv("HOCKET_BENCH_REDIS", "127.0.0.1:1")
+    servers = Servers()
+    servers.need("redis")
+    servers.close()
+
+    assert os.environ["HOCKET_BENCH_REDIS"] == "127.0.0.1:1"
+
+
+def test_more_connections_than_files_may_be_open_are_named(monkeypatch, capsys):
+    """A growth curve ends where the limit of the system is, and says so."""
+    monkeypatch.setattr("bench.run.most_files", lambda: 1_000)
+
+    assert main(["--quick", "--cases", "tcp_growth:1k", "--loops", "asyncio"]) == 0
+    assert "tcp_growth:1k: not run: it needs 1,100 open files in one process" in capsys.readouterr().out
+
+
+def test_a_run_that_is_bounded_by_time_ends_then(tmp_path, monkeypatch):
+    """Every case has a round before any has its second; what there was no time for is named."""
+    asked: list[str] = []
+
+    def record(selected: Selected, loop: str, effort: object) -> Measured:
+        asked.append(selected.title)
+        clock[0] += 1.0
+        return Measured({"cpu_ns": 1.0, "wall_ns": 1.0}, None)
+
+    clock = [0.0]
+    monkeypatch.setattr("bench.run.take_round.__defaults__", (record,))
+    monkeypatch.setattr("bench.run.time.monotonic", lambda: clock[0])
+    report = tmp_path / "report.json"
+    command = ["--cases", "switch,lock,event", "--loops", "asyncio", "--no-floor", "--json", str(report), "--minutes"]
+
+    assert main([*command, str(5 / 60)]) == 0
+    assert asked == ["switch", "lock", "event", "switch", "lock"]
+    assert json.loads(report.read_text())["not_run"] == {}
+
+    asked.clear()
+    assert main([*command, "1", "--quick"]) == 0
+    assert asked == ["switch", "lock", "event"], "a quick run has one round"
+
+    assert main([*command, str(2 / 60)]) == 0
+    assert json.loads(report.read_text())["not_run"] == {"event": "the time was over"}
 
 
 def test_latency_percentiles_and_cpu_time_are_consistent():
@@ -130,6 +254,20 @@ def test_a_server_that_echoes_wrong_bytes_gives_no_number(broken_loops):
         measure(ECHO, f"{broken_loops}:Corrupting", QUICK)
 
 
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [("http_aiohttp:50", "the body of the server's answer is another"), ("ws_websockets:50x1k", "another frame")],
+)
+def test_an_answer_of_the_right_length_is_not_enough(broken_loops, case, said):
+    """The body of an HTTP answer is compared, and the head of a WebSocket frame."""
+    (selected,) = select([case])
+    for package in selected.case.packages:
+        pytest.importorskip(package, reason=f"the case needs {package}, as `pip install --group bench` has it")
+
+    with pytest.raises(SampleFailed, match=said):
+        measure(selected, f"{broken_loops}:Answering", QUICK)
+
+
 def test_a_server_that_never_answers_is_given_up(broken_loops):
     """The load generator does not wait for ever, and the server is ended although it still runs."""
     with pytest.raises(SampleFailed, match="did not answer for 5 seconds; the server is still running"):
@@ -168,6 +306,21 @@ def test_a_loop_can_be_given_as_module_and_factory():
     loop.close()
 
     assert isinstance(loop, asyncio.SelectorEventLoop)
+
+
+def test_another_build_is_measured_beside_this_one(tmp_path):
+    """``name@DIRECTORY`` is the loop as found in that directory first."""
+    (tmp_path / "other_loop.py").write_text("import asyncio\ndef make():\n    return asyncio.SelectorEventLoop()\n")
+
+    with pytest.raises(UnknownLoop, match="other_loop"):
+        find("other_loop:make")
+    assert measure(SWITCH, f"other_loop:make@{tmp_path}", QUICK).metrics["cpu_ns"] > 0
+
+
+def test_a_build_in_a_missing_directory_is_refused(tmp_path):
+    """Before anything is run."""
+    with pytest.raises(UnknownLoop, match="there is no directory"):
+        find(f"hocket@{tmp_path / 'nowhere'}")
 
 
 def test_an_unknown_module_is_refused():
@@ -209,6 +362,14 @@ def test_without_a_compiler_the_message_says_what_to_do(monkeypatch):
         program("echo_load")
 
 
+def test_a_compiler_may_be_several_words(tmp_path, monkeypatch):
+    """CC names a command with its arguments, as make and distutils have it."""
+    monkeypatch.setenv("HOCKET_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CC", "env LANG=C cc")
+
+    assert program("echo_load").exists()
+
+
 def test_a_case_whose_library_is_missing_is_named(tmp_path, monkeypatch, capsys):
     """Without OpenSSL's headers the TLS case is reported as not run, with what to install, and is no failure."""
     monkeypatch.setenv("HOCKET_BENCH_CACHE", str(tmp_path / "cache"))
@@ -239,7 +400,7 @@ def test_the_command_writes_tables_and_json(tmp_path):
         [*command, "--json", report], cwd=sample.ROOT, capture_output=True, text=True, timeout=120, check=True
     )
 
-    assert "switch: 1,000 tasks x asyncio.sleep(0)" in finished.stdout
+    assert "switch: 1,000 tasks x sleep(0)" in finished.stdout
     written = json.loads(report.read_text())
     assert written["schema"] == 1
     assert written["machine"]["python"].endswith(sys.version.split()[0])
@@ -247,7 +408,35 @@ def test_the_command_writes_tables_and_json(tmp_path):
     assert all({loop["loop"] for loop in r["loops"]} == {FLOOR, "asyncio"} for r in written["results"])
 
 
+def test_a_run_that_is_ended_gives_what_it_has(tmp_path):
+    """SIGTERM in the middle: the tables and the JSON of the rounds so far, and the exit code of an interruption."""
+    report = tmp_path / "report.json"
+    command = [sys.executable, "-m", "bench", "--brief", "--cases", "call_soon", "--loops", "asyncio", "--minutes", "5"]
+    running = subprocess.Popen(
+        [*command, "--rounds", "9999", "--json", report], cwd=sample.ROOT, stdout=subprocess.PIPE
+    )
+    try:
+        time.sleep(10)  # a sample takes one
+        running.terminate()
+        said, _ = running.communicate(timeout=60)
+    finally:
+        running.kill()
+
+    assert running.returncode == 130
+    assert b"call_soon: each callback schedules the next" in said
+    (loop,) = json.loads(report.read_text())["results"][0]["loops"]
+    assert loop["samples"]
+
+
 def test_json_into_a_missing_directory_is_refused_before_anything_runs(tmp_path, capsys):
     """Minutes of measurement are not thrown away at the end."""
     assert main(["--json", str(tmp_path / "missing" / "report.json")]) == 2
     assert "there is no directory" in capsys.readouterr().err
+
+
+def test_a_brief_run_has_every_case_with_a_bar_and_fewer_variants():
+    """What is left out of `--brief` are variants, and the growth curves."""
+    brief = {selected.title for selected in select(None, brief=True)}
+
+    assert brief < {selected.title for selected in select(None)}
+    assert BARS.keys() <= {title.partition(":")[0] for title in brief}

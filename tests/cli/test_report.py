@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 
-from hocket.core.scheduler import LoopStatistics
-from hocket.observe.report import NO_LOOP, duration, render
+from hocket.core.statistics import LoopStatistics
+from hocket.observe.report import NO_LOOP, render
+from hocket.observe.words import duration
 
 from .workplace import Ended, Workplace
 
@@ -59,7 +60,7 @@ def test_longest_step_names_the_task_and_the_line(workplace: Workplace) -> None:
     """The longest step is shown with its length, the task's name, and file and line of the code."""
     path = workplace.write("program.py", ONCE)
     line = values(workplace.hocket("run", "--report", "program.py"))["longest step"]
-    assert 0.15 <= seconds(line) < 1.5
+    assert 0.15 <= seconds(line) < 30
     assert "the slow one" in line
     assert re.search(rf"{path.name}:\d+ in slow", line)
 

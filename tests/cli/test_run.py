@@ -175,7 +175,15 @@ def test_program_does_not_start_without_hocket(workplace: Workplace) -> None:
     """If hocket cannot be installed in the program's interpreter, the program does not run on another loop instead."""
     workplace.write("program.py", "print('never')")
     hook = str(Path(startup.__file__).parent)
-    options = {"hook": hook, "python_path": None, "package_parent": str(workplace.directory), "report": False}
+    options = {
+        "hook": hook,
+        "python_path": None,
+        "package_parent": str(workplace.directory),
+        "report": False,
+        "accelerate": False,
+        "metrics": None,
+        "record": None,
+    }
     ended = workplace.python("program.py", PYTHONPATH=hook, **{startup.VARIABLE: json.dumps(options)})
     assert (ended.code, ended.stdout) == (1, "")
     assert ended.stderr.endswith(f"there is no hocket in {workplace.directory}\n")

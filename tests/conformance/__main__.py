@@ -20,6 +20,9 @@ def main() -> int:
         help="run only tests whose id contains PATTERN (repeatable)",
     )
     parser.add_argument("--baseline", action="store_true", help="run everything on stock asyncio instead")
+    parser.add_argument(
+        "--accelerated", action="store_true", help="with hocket's primitives in place of asyncio's as well"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
     parser.add_argument("--list", action="store_true", help="list the modules of this interpreter")
     options = parser.parse_args()
@@ -42,7 +45,7 @@ def main() -> int:
     print(report.leg())
     reports = []
     for module in chosen:
-        found = runner.check(module, options.patterns)
+        found = runner.check(module, options.patterns, accelerated=options.accelerated)
         reports.append(found)
         print(report.line(found), flush=True)
     for found in reports:

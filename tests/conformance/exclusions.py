@@ -11,6 +11,8 @@ The tests of both lists run all the same: an entry whose test passes, or does no
 
 from dataclasses import dataclass
 
+import hocket
+
 ALL = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -23,6 +25,8 @@ class Exclusion:
     versions: tuple[str, ...] = ALL
     # A test that takes the whole process down is not run at all.
     never_run: bool = False
+    # Where it is needed if not on both legs: "compiled" or "uncompiled".
+    leg: str = ""
 
 
 # Attributes of asyncio's loop that hocket's has no counterpart of.
@@ -37,6 +41,16 @@ _STRONG_REFERENCE = (
     "lets a pending task be collected, which asyncio's private weak registry allows; hocket's loop keeps its live tasks"
 )
 _TASK_CALLS_SOON = "expects Task() to go through a mocked loop.call_soon; hocket puts the task itself in its ready ring"
+
+_TYPE_NAMES = (
+    "compares the interpreter's own words about a class, which names compiled classes with their module, and their "
+    "methods without the class"
+)
+
+_NO_FRAME = (
+    "expects the frames of asyncio's own coroutines in the call graph; hocket's operations have none, the graph shows "
+    "the tasks that wait without them"
+)
 
 _ITERATOR_THROW = (
     "calls throw() on a future's own iterator, which nobody drives by hand; hocket's has none, so that the "
@@ -142,7 +156,7 @@ EXCLUSIONS: tuple[Exclusion, ...] = (
         ("3.14",),
     ),
     *(
-        Exclusion(f"test_events.TestPyGetEventLoop.{name}", _PURE_PYTHON_TASKS, ("3.14",))
+        Exclusion(f"test_events.TestPyGetEventLoop.{name}", _PURE_PYTHON_TASKS, ("3.14",), leg="uncompiled")
         for name in (
             "test_get_event_loop_new_process",
             "test_get_event_loop_returns_running_loop",
@@ -162,12 +176,29 @@ EXCLUSIONS: tuple[Exclusion, ...] = (
 )
 
 
+#: Tests that look inside asyncio's primitives, which are hocket's with `--accelerated`.
+ACCELERATED: tuple[Exclusion, ...] = (
+    *(
+        Exclusion(f"test_locks.{name}", _TYPE_NAMES, leg="compiled")
+        for name in (
+            "LockTests.test_lock",
+            "LockTests.test_lock_by_with_statement",
+            "LockTests.test_lock_doesnt_accept_loop_parameter",
+            "SemaphoreTests.test_semaphore",
+        )
+    ),
+    *(
+        Exclusion(f"test_graph.TestCallStackC.{name}", _NO_FRAME, ("3.14",))
+        for name in ("test_stack_as_completed", "test_stack_as_completed_timeout", "test_stack_tgroup")
+    ),
+)
+
 KNOWN_BUGS: tuple[Exclusion, ...] = ()
 
 
-def for_module(module: str, version: str) -> dict[str, Exclusion]:
-    """Exclusions of one module on one Python version, by full test id."""
-    return _chosen(EXCLUSIONS, module, version)
+def for_module(module: str, version: str, *, accelerated: bool = False) -> dict[str, Exclusion]:
+    """Exclusions of one module on one Python version, by full test id; *accelerated*: of that mode, too."""
+    return _chosen((*EXCLUSIONS, *ACCELERATED) if accelerated else EXCLUSIONS, module, version)
 
 
 def known_bugs(module: str, version: str) -> dict[str, Exclusion]:
@@ -180,4 +211,5 @@ def _chosen(entries: tuple[Exclusion, ...], module: str, version: str) -> dict[s
         f"test.test_asyncio.{entry.test}": entry
         for entry in entries
         if entry.test.partition(".")[0] == module and version in entry.versions
+        if entry.leg != ("uncompiled" if hocket.is_compiled() else "compiled")
     }

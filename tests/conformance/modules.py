@@ -67,6 +67,23 @@ MODULES = (
     Module("test_windows_utils", without_hocket="Windows only"),
 )
 
+_PRIMITIVES = (
+    "test_free_threading",
+    "test_graph",
+    "test_locks",
+    "test_pep492",
+    "test_queues",
+    "test_runners",
+    "test_server",
+    "test_staggered",
+    "test_streams",
+    "test_taskgroups",
+    "test_tasks",
+    "test_threads",
+    "test_timeouts",
+    "test_waitfor",
+)
+
 BY_NAME = {module.name: module for module in MODULES}
 
 
@@ -89,3 +106,8 @@ def present() -> list[Module]:
 def unlisted() -> list[str]:
     """Modules that this interpreter has and the list does not."""
     return [name for name in in_interpreter() if name not in BY_NAME]
+
+
+def accelerated() -> list[Module]:
+    """Those that meet the primitives, which `--accelerated` puts in the place of asyncio's."""
+    return [module for module in present() if module.name in _PRIMITIVES]

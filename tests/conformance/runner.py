@@ -108,7 +108,7 @@ def run_side(
     never: Iterable[str] = (),
     patterns: Iterable[str] = (),
 ) -> dict[str, Result]:
-    """Run the module's tests on `hocket` or `stock`; survives tests that kill their process."""
+    """Run the module's tests on `hocket`, `accelerated` or `stock`; survives tests that kill their process."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
         events, skip, log = Path(folder, "events"), Path(folder, "skip"), Path(folder, "log")
         command = [
@@ -151,18 +151,19 @@ def run_side(
         return results
 
 
-def check(module: Module, patterns: Iterable[str] = ()) -> Report:
-    """Run one module on hocket and judge it."""
+def check(module: Module, patterns: Iterable[str] = (), *, accelerated: bool = False) -> Report:
+    """Run one module on hocket, or with its primitives in place of asyncio's as well, and judge it."""
     patterns = list(patterns)
     known = exclusions.known_bugs(module.name, VERSION)
-    excluded = exclusions.for_module(module.name, VERSION) | known
+    excluded = exclusions.for_module(module.name, VERSION, accelerated=accelerated) | known
+    side = "accelerated" if accelerated else "hocket"
     report = Report(module, partial=bool(patterns))
     never = [name for name, entry in excluded.items() if entry.never_run]
-    report.results = run_side(module, "hocket", never=never, patterns=patterns)
+    report.results = run_side(module, side, never=never, patterns=patterns)
 
     suspects = [result for name, result in report.results.items() if not result.ok and name not in excluded]
     if suspects:
-        again = run_side(module, "hocket", only=[result.id for result in suspects])
+        again = run_side(module, side, only=[result.id for result in suspects])
         report.flaky = [result for result in suspects if result.id in again and again[result.id].ok]
         suspects = [result for result in suspects if result not in report.flaky]
     if suspects:
@@ -178,7 +179,7 @@ def check(module: Module, patterns: Iterable[str] = ()) -> Report:
         if result_or_none is None:
             if not report.partial:
                 report.problems.append(f"{listed} {entry.test} matches no test on Python {VERSION}")
-        elif result_or_none.ok and not entry.never_run:
+        elif result_or_none.ok and not entry.never_run and not (accelerated and entry in exclusions.EXCLUSIONS):
             report.problems.append(f"{listed} {entry.test} is stale: it is {result_or_none.outcome} on {VERSION}")
         else:
             (report.known_bugs if name in known else report.excluded).append(name)

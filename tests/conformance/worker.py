@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+import hocket
+
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
@@ -126,7 +128,7 @@ def tests_in(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--module", required=True, help="dotted name")
-    parser.add_argument("--side", choices=("hocket", "stock"), required=True)
+    parser.add_argument("--side", choices=("hocket", "accelerated", "stock"), required=True)
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--test-timeout", type=float, required=True)
     parser.add_argument("--only", type=Path, help="file of test ids, one a line")
@@ -142,10 +144,12 @@ def main() -> None:
 
     usage = None
     twin_of: Callable[[str], str] = str
-    if options.side == "hocket":
+    if options.side != "stock":
         from . import doors, variants
 
         doors.open_all()
+        if options.side == "accelerated":
+            hocket.accelerate()
         variants.add_to(options.module)
         usage, twin_of = doors.USAGE, variants.twin_of
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+#: A program of a page, and what it prints if that stands directly below it.
+PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 
 OUTPUT = "Output::"
 UNORDERED = "Output, in an order that varies::"
@@ -80,3 +83,24 @@ def is_documented(lines: list[str], text: str, *, ordered: bool = True) -> bool:
     if not ordered:
         lines, printed = sorted(lines), sorted(printed)
     return pattern(lines).fullmatch("".join(f"{line}\n" for line in printed)) is not None
+
+
+@dataclass(frozen=True)
+class Program:
+    """One of a page of the documentation, and what it prints."""
+
+    page: str
+    line: int
+    source: str
+    output: str
+
+
+def programs(pages: str) -> list[Program]:
+    """Every program of the *pages*, a pattern of file names."""
+    found = []
+    for page in sorted(DOCS.glob(pages)):
+        text = page.read_text(encoding="utf-8")
+        for match in PROGRAM.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(Program(page.name, line, match[1], match[2] or ""))
+    return found

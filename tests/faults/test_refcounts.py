@@ -85,6 +85,9 @@ def test_reads_and_writes(pair: tuple[socket.socket, socket.socket]) -> None:
         buffer.read(right.fileno())
         left.send(b"more")
         sockets.receive_into(right.fileno(), ARRAY)
+        left.send(b"more")
+        buffer.fill(right.fileno())
+        assert buffer.view[0] == b"m"[0]
 
     keeps_nothing(operation, DATA, ARRAY, pieces)
 
@@ -99,6 +102,7 @@ def test_reads_and_writes_that_fail(pair: tuple[socket.socket, socket.socket]) -
     def operation() -> None:
         for failing in (
             lambda: buffer.read(-1),
+            lambda: buffer.fill(-1),
             lambda: sockets.receive_into(-1, ARRAY),
             lambda: sockets.receive_into(left.fileno(), DATA),
             lambda: sockets.receive_into(left.fileno(), None),

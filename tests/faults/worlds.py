@@ -200,6 +200,8 @@ def socket_pair(family: str) -> tuple[socket.socket, socket.socket]:
     else:
         with socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+            # Also while the kernel keeps thousands of ports, on which connections have ended.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(("127.0.0.1", 0))
             server.listen(1)
             ours = socket.create_connection(server.getsockname())

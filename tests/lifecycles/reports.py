@@ -236,6 +236,20 @@ async def main():
     await asyncio.sleep(0)
 run(main())
 """,
+    "a callback fails with a cause while another exception is handled": """
+def callback():
+    try:
+        int("x")
+    except ValueError:
+        raise KeyError("in the callback")
+async def main():
+    asyncio.get_running_loop().call_soon(callback)
+    await asyncio.sleep(0)
+try:
+    raise OSError("outside")
+except OSError:
+    run(main())
+""",
     "an exception handler is interrupted": """
 def handler(loop, context):
     raise KeyboardInterrupt("in the handler")

@@ -20,7 +20,8 @@ from typing import Any
 
 LOOP = os.environ["HOCKET_PEER_LOOP"]
 if LOOP == "hocket":
-    import hocket  # Before asyncio's class is replaced, from which hocket's derives.
+    # Before asyncio's class is replaced, from which hocket's derives: `import hocket` alone does not load it.
+    import hocket.loop
     from hocket.drivers.selector import SelectorDriver
 
 loops: Counter[str] = Counter()

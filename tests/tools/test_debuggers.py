@@ -137,14 +137,14 @@ def test_tracemalloc(workplace: ToolWorkplace) -> None:
     found = workplace.program(
         """
         import asyncio, json, tracemalloc
-        import hocket
+        from hocket import run
 
         async def hoard():
             await asyncio.sleep(0)
             return [bytes(100_000)]
 
         tracemalloc.start()
-        kept = hocket.run(hoard())
+        kept = run(hoard())
         largest = tracemalloc.take_snapshot().statistics("lineno")[0]
         print(json.dumps([largest.traceback[0].lineno, largest.size]))
         """

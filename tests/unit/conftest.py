@@ -6,8 +6,13 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from .loops import EVERY, OURS
+
+# How long an example takes says something of the machine that day, and nothing of hocket.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(params=OURS, ids=lambda factory: factory.__name__)

@@ -12,6 +12,7 @@ import threading
 import types
 import warnings
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,23 @@ def test_every_name_has_a_value() -> None:
     """No name of the module is missing on this Python; only the dictionary of running tasks may be absent."""
     absent = [name for name, value in vars(private).items() if value is None and not name.startswith("__")]
     assert absent == (["current_tasks"] if sys.version_info >= (3, 14) else [])
+
+
+def test_streams_have_what_feeding_them_needs() -> None:
+    """The attributes of asyncio's readers and protocols, and that their methods are known for theirs."""
+
+    async def main() -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        assert {"_buffer", "_eof", "_limit", "_loop", "_paused", "_transport", "_waiter"} <= vars(reader).keys()
+        assert {"_stream_reader_wr", "_connection_lost", "_paused"} <= vars(protocol).keys()
+        assert private.is_stock_stream(protocol, reader) and private.has_stock_waiting(protocol, reader)
+        reader.feed_data = print  # type: ignore[method-assign,assignment]
+        protocol._drain_helper = print  # type: ignore[attr-defined]
+        assert not private.is_stock_stream(protocol, reader)
+        assert not private.has_stock_waiting(protocol, reader)
+
+    run(stock, main())
 
 
 @pytest.mark.parametrize(
@@ -474,6 +492,80 @@ def test_subprocess_transport_has_the_hook(name: str) -> None:
     assert callable(getattr(private.UnixSubprocessTransport, name))
 
 
+def test_attributes_of_a_subprocess_transport(loop: asyncio.AbstractEventLoop) -> None:
+    """hocket's transport of a child, which has a constructor of its own, has every attribute of asyncio's but one."""
+
+    class Stock(private.UnixSubprocessTransport):  # type: ignore[misc]
+        def _start(self, **options: Any) -> None:
+            self._proc = SimpleNamespace(pid=1, stdin=None, stdout=None, stderr=None, returncode=0)
+
+        async def _connect_pipes(self, waiter: Any) -> None:
+            self._pending_calls = None
+
+        def close(self) -> None:
+            self._closed = True
+
+    async def main() -> set[str]:
+        stock = Stock(asyncio.get_running_loop(), asyncio.SubprocessProtocol(), ["true"], False, None, None, None, 0)
+        stock.close()
+        process = await asyncio.create_subprocess_exec("true")
+        ours = process._transport  # type: ignore[attr-defined]
+        attributes = vars(stock).keys() - vars(ours).keys()
+        await process.wait()
+        return attributes
+
+    # The one is what those wait on who wait for the end, with which asyncio's other methods have nothing to do.
+    assert loop.run_until_complete(main()) == {"_exit_waiters"}
+
+
+def test_how_popen_starts_a_child() -> None:
+    """`subprocess.Popen` starts a child by methods with these names and parameters."""
+    seen: list[str] = []
+
+    class Watched(private.STOCK_POPEN):  # type: ignore[misc]
+        def _get_handles(self, *streams: Any) -> Any:
+            seen.append(f"streams {len(streams)}")
+            return super()._get_handles(*streams)
+
+        def _execute_child(self, *arguments: Any) -> None:
+            parameters = [*inspect.signature(private.STOCK_POPEN._execute_child).parameters]
+            assert len(parameters) == 1 + len(arguments)
+            seen.extend((" ".join(parameters[1:11]), " ".join(parameters[11:])))
+            super()._execute_child(*arguments)
+
+        def _close_pipe_fds(self, *handles: Any) -> None:
+            super()._close_pipe_fds(*handles)
+            seen.append(f"handles {len(handles)} {self._closed_child_pipe_fds}")
+
+    process = Watched(["true"], stdin=subprocess.DEVNULL)
+    assert process.wait() == 0
+    assert process._child_created
+    assert seen == [
+        "streams 3",
+        "args executable preexec_fn close_fds pass_fds cwd env startupinfo creationflags shell",
+        "p2cread p2cwrite c2pread c2pwrite errread errwrite "
+        "restore_signals gid gids uid umask start_new_session process_group",
+        "handles 6 True",
+    ]
+
+
+def test_fork_exec_gets_what_popen_gives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fork_exec` of 22 arguments calls what starts a child as `subprocess.Popen` itself does."""
+    calls: list[tuple[Any, ...]] = []
+
+    def refuse(*arguments: Any) -> int:
+        calls.append(arguments)
+        raise OSError("refused")
+
+    monkeypatch.setattr(subprocess, "_fork_exec", refuse)
+    with pytest.raises(OSError, match="refused"):
+        private.STOCK_POPEN(["true"], cwd="/")
+    (given,) = calls
+    with pytest.raises(OSError, match="refused"):
+        private.fork_exec(*given[:22])
+    assert calls == [given, given]
+
+
 def test_pipe_protocols_tell_their_process() -> None:
     """The protocols of a child's pipes know their number and whether they are disconnected, and pass on what comes."""
     heard: list[Any] = []
@@ -498,11 +590,65 @@ def test_pipe_protocols_tell_their_process() -> None:
 def test_nobody_has_asked_for_a_child_watcher(loop: asyncio.AbstractEventLoop) -> None:
     """A loop may watch its children as it likes, and asking about that makes no child watcher."""
     before = getattr(private.get_event_loop_policy(), "_watcher", None)
-    with private.child_watcher(loop) as watcher:
-        assert watcher is None
+    assert private.child_watcher(loop) is None
     assert getattr(private.get_event_loop_policy(), "_watcher", None) is before
 
 
 def test_socket_module_of_asyncios_loop() -> None:
     """asyncio's loop looks names up in the `socket` module, which it has under this name."""
     assert private.base_events_socket() is socket
+
+
+def test_refused_coroutines_are_closed_where_asyncio_closes_them() -> None:
+    """GROUP_CLOSES_REFUSED says what this Python's asyncio.TaskGroup does."""
+
+    async def nothing() -> None:
+        pass
+
+    coroutine = nothing()
+    with pytest.raises(RuntimeError, match="has not been entered"):
+        asyncio.TaskGroup().create_task(coroutine)
+    assert (inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED) == private.GROUP_CLOSES_REFUSED
+    coroutine.close()
+
+
+def test_unseen_exceptions_of_shielded_futures_are_reported() -> None:
+    """report_unseen tells the loop's exception handler, in asyncio's words."""
+    loop = asyncio.new_event_loop()
+    reported: list[str] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+    future = loop.create_future()
+    future.set_exception(ValueError("unseen"))
+    private.report_unseen(future)
+    loop.close()
+    assert reported == ["ValueError exception in shielded future"]
+
+
+def test_default_executor_is_the_one_of_run_in_executor() -> None:
+    """It is made once, kept where asyncio keeps it, and refused after shutdown_default_executor()."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        executor = private.default_executor(loop)
+        assert private.default_executor(loop) is executor
+        names = await loop.run_in_executor(None, lambda: threading.current_thread().name)
+        assert names.startswith("asyncio")
+        assert executor._work_queue.qsize() == 0 and len(executor._threads) == 1
+        await loop.shutdown_default_executor()
+        with pytest.raises(RuntimeError):
+            private.default_executor(loop)
+
+    hocket.run(main())
+
+
+def test_run_in_executor_of_a_subclass_is_told_from_asyncios() -> None:
+    """Whoever overrides it is asked."""
+
+    class Loop(hocket.EventLoop):
+        def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+            raise NotImplementedError
+
+    for factory, expected in ((hocket.EventLoop, True), (Loop, False)):
+        loop = factory()
+        assert private.runs_in_executor(loop) is expected
+        loop.close()

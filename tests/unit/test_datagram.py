@@ -303,7 +303,7 @@ def test_receives_in_the_context_in_which_it_was_made(factory: Any) -> None:
     run(factory, main())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["nothing", "call_soon", "pause", "raise", "task"]), st.integers(0, 3)),

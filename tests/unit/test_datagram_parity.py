@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import logging
 import re
 import socket
 import sys
@@ -18,33 +16,15 @@ from typing import Any
 
 import pytest
 
-from .loops import OURS, run, stock
+from .scenes import BaseStage, Notes, Scenes, compare, on_both_loops, variable
 
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-Scene = Callable[["Stage"], Awaitable[None]]
-SCENES: dict[str, Scene] = {}
+scene = Scenes()
+pytestmark = on_both_loops
 FILLING = 300
 
 
-def scene(function: Scene) -> Scene:
-    SCENES[function.__name__] = function
-    return function
-
-
-class Actor(asyncio.DatagramProtocol):
+class Actor(Notes, asyncio.DatagramProtocol):
     """Logs every call with the context that it is made in."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.react: dict[str, Callable[[], Any]] = {}
-
-    def _note(self, what: str, *details: Any) -> None:
-        self.stage.note(what, *details, variable.get())
-        self.react.get(what, lambda: None)()
-
-    def connection_made(self, transport: Any) -> None:
-        self.stage.transport = transport
-        self._note("connection_made")
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._note("datagram_received", type(data).__name__, data, self.stage.named(addr))
@@ -52,39 +32,20 @@ class Actor(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         self._note("error_received", repr(exc))
 
-    def pause_writing(self) -> None:
-        self._note("pause_writing")
 
-    def resume_writing(self) -> None:
-        self._note("resume_writing")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._note("connection_lost", repr(exc))
-        self.stage.lost.set()
-
-
-class Stage:
+class Stage(BaseStage):
     """One end a transport, the other a UDP socket; `log` holds what can be compared."""
 
+    # asyncio names its method in some messages.
+    unlike = re.compile(r"(<| of | (_Selector)?(Datagram)?Transport).*")
+    merges_repeats = False
+
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.log: list[Any] = []
-        self.lost = asyncio.Event()
-        self.transport: Any = None
-        self.actor = Actor(self)
+        super().__init__(Actor(self))
         self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.peer.bind(("127.0.0.1", 0))
         self.peer.setblocking(False)
         self.closing: list[Any] = [self.peer]
-        self.loop.set_exception_handler(self._report)
-
-    def _report(self, _: Any, context: dict[str, Any]) -> None:
-        # A transport's name and a handle's place are not what is compared; asyncio names its method there.
-        message = re.sub(r"(<| of | (_Selector)?(Datagram)?Transport).*", " ...", context["message"])
-        self.note("report", message, repr(context.get("exception")), variable.get())
-
-    def note(self, *entry: Any) -> None:
-        self.log.append(entry)
 
     def named(self, address: Any) -> Any:
         """Port numbers are new each time."""
@@ -118,11 +79,8 @@ class Stage:
     async def receive(self) -> bytes:
         return (await self.loop.sock_recvfrom(self.peer, 1 << 18))[0]
 
-    def trying(self, what: Callable[[], Any]) -> None:
-        try:
-            self.note("returned", repr(what()))
-        except Exception as error:
-            self.note("raised", type(error).__name__, re.sub(r"\d+", "N", str(error)))
+    def words(self, error: Exception) -> str:
+        return re.sub(r"\d+", "N", str(error))
 
     def state(self) -> None:
         it = self.transport
@@ -132,35 +90,12 @@ class Stage:
         """The size of the write buffer; unknown with Python 3.13.0, which counts a header in and never out."""
         return self.transport.get_write_buffer_size() if sys.version_info[:3] != (3, 13, 0) else None
 
-    async def settle(self, seconds: float = 0.02) -> None:
-        """Let everything happen that is going to."""
-        await asyncio.sleep(seconds)
-
-    def in_context(self, name: str, what: Callable[..., Any], *args: Any) -> None:
-        """Call *what* with the variable set to *name*, for it alone."""
-
-        def changed() -> Any:
-            variable.set(name)
-            return what(*args)
-
-        contextvars.copy_context().run(changed)
-
-
-async def play(name: str, debug: bool) -> list[Any]:
-    stage = Stage()
-    stage.loop.set_debug(debug)
-    stage.loop.slow_callback_duration = 100.0
-    try:
-        await SCENES[name](stage)
-        await stage.settle()
-    finally:
-        if stage.transport is not None:
+    async def end(self) -> None:
+        if self.transport is not None:
             with contextlib.suppress(AttributeError):
-                stage.transport.abort()
-        for it in stage.closing:
+                self.transport.abort()
+        for it in self.closing:
             it.close()
-        await stage.settle(0)
-    return stage.log
 
 
 # -- Scenes
@@ -284,7 +219,7 @@ async def no_data(stage: Stage) -> None:
     await stage.settle()
 
 
-def wrong_address(address: Any) -> Scene:
+def wrong_address(address: Any) -> Callable[[Stage], Awaitable[None]]:
     async def to_it(stage: Stage) -> None:
         await stage.open()
         stage.trying(lambda: stage.transport.sendto(b"x", address))
@@ -302,7 +237,7 @@ for number, address in enumerate(
         ("\udcff", 9), ("127.1", 9), ("127.0.0.1", True),
     ]
 ):  # fmt: skip
-    SCENES[f"wrong_address_{number}"] = wrong_address(address)
+    scene[f"wrong_address_{number}"] = wrong_address(address)
 
 
 @scene
@@ -510,25 +445,7 @@ async def peer_gone_with_a_full_buffer(stage: Stage) -> None:
     stage.note(size > 0, stage.buffered())
 
 
-@pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
-@pytest.mark.parametrize("factory", OURS, ids=lambda factory: factory.__name__)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", scene)
 def test_the_scene_is_the_same(name: str, factory: Any, debug: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Calls, their order and their context variables, what raises, what is reported and what is logged."""
-
-    def played(on: Any) -> tuple[list[Any], list[Any]]:
-        caplog.clear()
-        with caplog.at_level(logging.DEBUG, "asyncio"):
-            log = run(on, play(name, debug))
-        # The transport's name and the ports differ, and the loops tell of themselves.
-        said = [
-            (record.levelname, re.sub(r"\d+", "N", re.sub(r"<.*>", "<...>", record.getMessage())))
-            for record in caplog.records
-        ]
-        return log, [entry for entry in said if not entry[1].startswith(("Using selector", "Close "))]
-
-    expected = played(stock)
-    found = played(factory)
-    assert found[0] == expected[0]
-    assert found[1] == expected[1]
-    assert expected[0]
+    compare(Stage, scene[name], factory, debug, caplog, unlike=r"<.*>|\d+")

@@ -101,6 +101,23 @@ def test_reader_and_writer_of_one_descriptor(driver: Driver, pair: Any) -> None:
     assert driver.interest(fd) == 0 and driver.watched == 0
 
 
+def test_who_waits_for_what_can_be_seen_from_outside(driver: Driver, pair: Any) -> None:
+    """Every descriptor that is watched, in order; those that are not watched any more are not told."""
+    (one, other), reader, writer = sorted(end.fileno() for end in pair), runnable(), runnable()
+    before = driver.watches()
+    driver.add_reader(one, reader)
+    driver.add_writer(one, writer)
+    driver.add_writer(other, writer)
+    assert [watch for watch in driver.watches() if watch not in before] == [
+        (one, reader, writer),
+        (other, None, writer),
+    ]
+    driver.remove_reader(one)
+    driver.remove_writer(one)
+    driver.remove_writer(other)
+    assert driver.watches() == before
+
+
 def test_replacing_gives_back_who_was_there(driver: Driver, pair: Any) -> None:
     """A second reader takes the place of the first; only it is told."""
     fd, first, second = pair[0].fileno(), runnable(), runnable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +70,7 @@ def test_one_turn_runs_what_was_ready_at_its_start(any_loop: Any) -> None:
     any_loop.call_soon(again)
     any_loop.call_later(0.01, any_loop.stop)
     any_loop.run_forever()
-    assert len(seen) > 1
+    assert seen
 
 
 def test_timers_of_one_instant_keep_their_order(loop: Any) -> None:
@@ -432,12 +434,12 @@ def test_statistics_count(factory: Any) -> None:
     assert after.turns > before.turns
     # The three steps of the first task and of the others, at least; the three callbacks.
     assert after.steps - before.steps >= 6 and after.callbacks - before.callbacks >= 3
-    assert (after.busy, after.longest_step, after.longest_step_task) == (0, 0, None)
+    assert 0 < after.longest_step <= after.busy and after.busy - before.busy > 0
 
 
 @our_loops
 def test_measured_steps_name_the_longest(factory: Any) -> None:
-    """With measure_steps the longest step is known with task and line, and time is split into busy and idle."""
+    """The longest step is known with task and line, and time is split into busy and idle."""
 
     async def slow() -> None:
         await asyncio.sleep(0.05)
@@ -445,17 +447,45 @@ def test_measured_steps_name_the_longest(factory: Any) -> None:
         await asyncio.sleep(0)
 
     loop = factory()
-    loop.measure_steps(True)
     loop.run_until_complete(loop.create_task(slow(), name="sloth"))
     statistics = loop.statistics()
-    loop.measure_steps(False)
-    loop.run_until_complete(slow())
-    assert loop.statistics().busy == statistics.busy
     loop.close()
     assert statistics.longest_step_task == "sloth"
     assert "test_loop.py" in statistics.longest_step_where and "slow" in statistics.longest_step_where
     assert 0.04 < statistics.longest_step <= statistics.busy
     assert statistics.idle > 0.04
+
+
+@our_loops
+@pytest.mark.parametrize("kind", ["on_create", "on_run", "on_exception", "on_stop", "on_close"])
+def test_a_listener_that_fails(factory: Any, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Is logged and not called again; the others are, and the loop does what it would have done."""
+
+    def fail(*_: object) -> None:
+        asked.append("failing")
+        raise ZeroDivisionError
+
+    def listen(*_: object) -> None:
+        asked.append("other")
+
+    asked: list[str] = []
+    handled: list[Any] = []
+    listeners = getattr(scheduler, kind)
+    listeners.append(fail)
+    listeners.append(listen)
+    try:
+        for _ in range(2):
+            loop = factory()
+            loop.set_exception_handler(lambda _, context: handled.append(context))
+            loop.call_soon(loop.call_exception_handler, {"message": "x"})
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+        assert fail not in listeners
+    finally:
+        listeners.remove(fail)
+        listeners.remove(listen)
+    assert asked == ["failing", "other", "other"] and len(handled) == 2
+    assert "ZeroDivisionError" in caplog.text and listeners.count(listen) == 0
 
 
 @our_loops
@@ -519,3 +549,34 @@ def test_interpreter_ends_with_pending_tasks(driver: str) -> None:
     assert done.returncode == 0
     assert done.stderr.startswith("Task was destroyed but it is pending!")
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+# -- What is let go
+
+
+def test_callback_that_keeps_its_own_exception_is_let_go() -> None:
+    """The traceback that a callback keeps leads to no frame that keeps the callback: it goes without the collector."""
+
+    class Keeper:
+        def act(self, ready: asyncio.Future[None]) -> None:
+            try:
+                raise ValueError
+            except ValueError as error:
+                ready.add_done_callback(lambda _, error=error: None)
+                ready.set_result(None)
+            del self  # as asyncio's tasks do
+
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        keeper, ready = Keeper(), loop.create_future()
+        loop.call_soon(keeper.act, ready)
+        gone = weakref.ref(keeper)
+        del keeper
+        await ready
+        return gone() is None
+
+    gc.disable()
+    try:
+        assert hocket.run(main())
+    finally:
+        gc.enable()

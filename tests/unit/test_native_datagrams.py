@@ -275,3 +275,70 @@ def test_wrong_pieces(file_module: ModuleType, pipe: tuple[int, int]) -> None:
         file_module.write_file_pieces(pipe[1], [b"x", "text"])
     with pytest.raises(BlockingIOError):
         os.read(pipe[0], 10)
+
+
+# -- Addresses that are remembered
+
+
+def test_many_senders_keep_their_addresses(module: ModuleType) -> None:
+    """Each datagram has the address of its own sender, and what is sent there gets there, however many have sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        family = module.known_family(server)
+        # More than are remembered, and from several addresses: some take the place of others.
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(200)]
+        try:
+            for number, client in enumerate(clients):
+                client.bind((f"127.0.0.{1 + number % 3}", 0))
+                client.settimeout(5)
+            for _ in range(2):
+                kept = []
+                for number, client in enumerate(clients):
+                    client.sendto(b"%d" % number, server.getsockname())
+                    ((data, address),) = receive(module, server)
+                    assert (data, address) == (b"%d" % number, client.getsockname())
+                    assert module.send_datagram_to(server, server.fileno(), family, b"at once", address)
+                    kept.append(address)
+                for client, address in zip(clients, kept, strict=True):
+                    assert module.send_datagram_to(server, server.fileno(), family, b"later", address)
+                    assert module.send_datagram_to(server, server.fileno(), family, b"equal", (*address,))
+                    assert [client.recv(100) for _ in range(3)] == [b"at once", b"later", b"equal"]
+        finally:
+            for client in clients:
+                client.close()
+
+
+def test_address_of_another_family(module: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:
+    """An address of IPv4 that has just been received from is none for a socket of IPv6, and the other way round."""
+    first, second = pair
+    try:
+        third = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        third.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this system has no IPv6")
+    with third:
+        third.setblocking(False)
+        first.sendto(b"x", second.getsockname())
+        ((_, address),) = receive(module, second)
+        with pytest.raises(OSError):
+            module.send_datagram_to(third, third.fileno(), module.known_family(third), b"x", address)
+        third.sendto(b"x", third.getsockname())
+        ((_, address),) = receive(module, third)
+        assert address == third.getsockname()
+        with pytest.raises((OSError, TypeError)):
+            module.send_datagram_to(second, second.fileno(), module.known_family(second), b"x", address)
+        assert module.send_datagram_to(third, third.fileno(), module.known_family(third), b"back", address)
+        assert receive(module, third) == [(b"back", address)]
+
+
+def test_no_address_is_none_that_is_remembered(module: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:
+    """What is no address is refused as the socket module does it, by a socket of any class."""
+
+    class Own(socket.socket):
+        pass
+
+    with Own(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        for sock in (pair[0], own):
+            with pytest.raises(TypeError):
+                module.send_datagram_to(sock, sock.fileno(), module.known_family(sock), b"x", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import errno
+import gc
 import importlib.util
 import os
 import select
@@ -41,7 +42,7 @@ def by_path(name: str) -> ModuleType:
 
 def functions_of_step(module: ModuleType) -> SimpleNamespace:
     """C functions have a name of their own for Python callers."""
-    names = ("send", "throw", "call", "copy_context", "is_coroutine")
+    names = ("send", "throw", "call", "attempt", "copy_context", "copy_of", "is_current", "is_coroutine")
     found = {name: getattr(module, f"python_{name}", None) or getattr(module, name) for name in names}
     return SimpleNamespace(Returned=module.Returned, Raised=module.Raised, **found)
 
@@ -62,7 +63,7 @@ def test_twins_are_what_they_are_taken_for() -> None:
     assert hasattr(by_path("step"), "send")
 
 
-@pytest.mark.parametrize("name", ["clock", "epoll", "sockets", "step"])
+@pytest.mark.parametrize("name", ["clock", "epoll", "freelist", "interpreter", "sockets", "step"])
 def test_twins_offer_the_same_names(name: str) -> None:
     """Every public name of the Python twin that is not imported there exists in the package's module."""
     twin, own = by_path(name), sys.modules[f"hocket.native.{name}"]
@@ -294,6 +295,24 @@ def test_call_lets_through_what_is_raised(native: Any, error: BaseException) -> 
 
 
 @either_step
+@pytest.mark.parametrize("error", [None, ValueError("x"), KeyboardInterrupt(), StopIteration(1)], ids=repr)
+def test_an_attempt_gives_what_is_raised(native: Any, error: BaseException | None) -> None:
+    """What the callback raises is given as it is, with no frame of ours; None if nothing is."""
+
+    def callback(value: object) -> object:
+        if error is not None:
+            raise error
+        return value
+
+    context = contextvars.copy_context()
+    assert native.attempt(callback, ("value",), context) is error
+    if error is not None:
+        assert error.__traceback__ is not None
+        assert error.__traceback__.tb_frame.f_code.co_name == "callback"
+    context.run(lambda: None)
+
+
+@either_step
 def test_copy_context_and_is_coroutine(native: Any) -> None:
     """copy_context() copies the current context; is_coroutine() knows what ``async def`` gives, and nothing else."""
 
@@ -310,6 +329,50 @@ def test_copy_context_and_is_coroutine(native: Any) -> None:
     assert native.is_coroutine(coroutine)
     coroutine.close()
     assert not any(map(native.is_coroutine, [child, generator(), None, 1]))
+
+
+@either_step
+def test_copy_of_a_context(native: Any) -> None:
+    """copy_of() gives another context with the same values; what is set in one is not seen in the other."""
+    context = contextvars.copy_context()
+    context.run(variable.set, "before")
+    copied = native.copy_of(context)
+    context.run(variable.set, "after")
+    assert (context[variable], copied[variable]) == ("after", "before")
+
+
+@either_step
+def test_is_current_is_never_true_of_another_context(native: Any) -> None:
+    """A context that differs from the current one is told from it, in the outermost context and inside of others."""
+
+    def look() -> None:
+        taken = contextvars.copy_context()
+        token = variable.set("changed")
+        assert not native.is_current(taken)
+        taken = contextvars.copy_context()
+        variable.reset(token)
+        assert not native.is_current(taken)
+        variable.set("again")
+        assert not native.is_current(taken)
+
+    look()
+    contextvars.copy_context().run(look)
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.skipif(not hocket.is_compiled(), reason="only compiled can it be told without comparing")
+def test_is_current_knows_a_copy_of_the_current_context() -> None:
+    """Nothing was set since: then the copy passes for another, and the mere reading of a variable changes nothing."""
+
+    def look() -> bool:
+        taken = contextvars.copy_context()
+        variable.get()
+        return bool(STEPS[1].is_current(taken))
+
+    assert look()
+    assert contextvars.copy_context().run(look)
 
 
 @either_step
@@ -372,6 +435,29 @@ def test_reads_what_is_there_up_to_the_buffer(native: Any, pair: Any) -> None:
 
 
 @either_sockets
+def test_fills_itself(native: Any, pair: Any) -> None:
+    """fill() leaves what has come at the start of `view` and says how many bytes; -1 for nothing yet, 0 for the end."""
+    buffer = native.ReadBuffer(4)
+    counts = [buffer.fill(pair[0].fileno())]
+    pair[1].send(b"012345")
+    counts.append(buffer.fill(pair[0].fileno()))
+    whole = bytes(buffer.view)
+    counts.append(buffer.fill(pair[0].fileno()))
+    assert (whole, bytes(buffer.view)) == (b"0123", b"4523")
+    pair[1].close()
+    assert [*counts, buffer.fill(pair[0].fileno())] == [-1, 4, 2, 0]
+
+
+@either_sockets
+def test_a_view_keeps_its_memory(native: Any) -> None:
+    """`view` can be written to, and may outlive the buffer."""
+    view = native.ReadBuffer(4).view
+    gc.collect()
+    view[:] = b"abcd"
+    assert bytes(view) == b"abcd"
+
+
+@either_sockets
 def test_reads_into_any_writable_buffer(native: Any, pair: Any) -> None:
     """receive_into() fills a bytearray or a part of one and says how many bytes."""
     target = bytearray(b"........")
@@ -412,6 +498,7 @@ def test_closed_descriptor_is_the_kernels_error(native: Any, pair: Any) -> None:
     pair[0].close()
     for act in (
         lambda: native.ReadBuffer(10).read(fd),
+        lambda: native.ReadBuffer(10).fill(fd),
         lambda: native.receive_into(fd, bytearray(10)),
         lambda: native.send_piece(fd, b"x"),
         lambda: native.send_pieces(fd, [b"x", b"y"]),

@@ -201,7 +201,7 @@ OURS_AND_THEIRS = [hocket.Future, asyncio.Future], [asyncio.Task, hocket.Task, h
         pytest.param(stock, *OURS_AND_THEIRS, id="mixed on asyncio"),
     ],
 )
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(program=programs)
 @example(program=[[("await", 0)], [("set", 0), ("cancel", 0)]])
 @example(program=[[("await", 0)], [("cancel", 0), ("set", 0)]])

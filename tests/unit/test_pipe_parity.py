@@ -4,83 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import logging
 import os
 import pty
 import re
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from .loops import OURS, run, stock
+from .scenes import BaseStage, Notes, Scenes, compare, on_both_loops, variable
 
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-Scene = Callable[["Stage"], Awaitable[None]]
-SCENES: dict[str, Scene] = {}
+scene = Scenes()
+pytestmark = on_both_loops
 BIG = os.urandom(1 << 20)
 
 
-def scene(function: Scene) -> Scene:
-    SCENES[function.__name__] = function
-    return function
-
-
-class Actor(asyncio.Protocol):
+class Actor(Notes, asyncio.Protocol):
     """Logs every call with the context that it is made in."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.react: dict[str, Callable[[], Any]] = {}
-
-    def _note(self, what: str, *details: Any) -> Any:
-        self.stage.note(what, *details, variable.get())
-        return self.react.get(what, lambda: None)()
-
-    def connection_made(self, transport: Any) -> None:
-        self.stage.transport = transport
-        self._note("connection_made")
 
     def data_received(self, data: bytes) -> None:
         self._note("data_received", type(data).__name__, len(data))
 
-    def eof_received(self) -> Any:
-        return self._note("eof_received")
 
-    def pause_writing(self) -> None:
-        self._note("pause_writing")
-
-    def resume_writing(self) -> None:
-        self._note("resume_writing")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._note("connection_lost", repr(exc))
-        self.stage.lost.set()
-
-
-class Stage:
+class Stage(BaseStage):
     """One end of a pipe a transport, the other a descriptor, `far`; `log` holds what can be compared."""
 
+    # asyncio names its method in some messages.
+    unlike = re.compile(r"(<| of | _?(Unix)?(Read|Write)Pipe).*")
+
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.log: list[Any] = []
-        self.lost = asyncio.Event()
-        self.transport: Any = None
-        self.actor = Actor(self)
+        super().__init__(Actor(self))
         self.pipe: Any = None
         self.far = -1
-        self.loop.set_exception_handler(self._report)
-
-    def _report(self, _: Any, context: dict[str, Any]) -> None:
-        # A transport's name and a handle's place are not what is compared; asyncio names its method there.
-        message = re.sub(r"(<| of | _?(Unix)?(Read|Write)Pipe).*", " ...", context["message"])
-        self.note("report", message, repr(context.get("exception")), variable.get())
-
-    def note(self, *entry: Any) -> None:
-        if self.log[-1:] != [entry]:
-            self.log.append(entry)
 
     async def _open(self, connect: Any, pipe: Any, far: int) -> None:
         self.pipe, self.far = pipe, far
@@ -102,12 +57,6 @@ class Stage:
         os.set_blocking(far, False)
         await self._open(self.loop.connect_write_pipe, os.fdopen(near, "wb", 0), far)
 
-    def trying(self, what: Callable[[], Any]) -> None:
-        try:
-            self.note("returned", repr(what()))
-        except Exception as error:
-            self.note("raised", type(error).__name__, str(error))
-
     def close_far(self) -> None:
         os.close(self.far)
         self.far = -1
@@ -124,38 +73,15 @@ class Stage:
                 break
             count -= len(data)
 
-    async def settle(self, seconds: float = 0.02) -> None:
-        """Let everything happen that is going to."""
-        await asyncio.sleep(seconds)
-
-    def in_context(self, name: str, what: Callable[..., Any], *args: Any) -> None:
-        """Call *what* with the variable set to *name*, for it alone."""
-
-        def changed() -> Any:
-            variable.set(name)
-            return what(*args)
-
-        contextvars.copy_context().run(changed)
-
-
-async def play(name: str, debug: bool) -> list[Any]:
-    stage = Stage()
-    stage.loop.set_debug(debug)
-    stage.loop.slow_callback_duration = 100.0
-    try:
-        await SCENES[name](stage)
-        await stage.settle()
-    finally:
-        if stage.transport is not None and not stage.lost.is_set():
+    async def end(self) -> None:
+        if self.transport is not None and not self.lost.is_set():
             with contextlib.suppress(AttributeError):
-                getattr(stage.transport, "abort", stage.transport.close)()
-            await stage.settle(0)
-        elif stage.pipe is not None:
-            stage.pipe.close()
-        if stage.far >= 0:
-            stage.close_far()
-        await stage.settle(0)
-    return stage.log
+                getattr(self.transport, "abort", self.transport.close)()
+            await self.settle(0)
+        elif self.pipe is not None:
+            self.pipe.close()
+        if self.far >= 0:
+            self.close_far()
 
 
 # -- Reading
@@ -422,25 +348,7 @@ async def failing_connection_made_and_lost(stage: Stage) -> None:
     await stage.settle()
 
 
-@pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
-@pytest.mark.parametrize("factory", OURS, ids=lambda factory: factory.__name__)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", scene)
 def test_the_scene_is_the_same(name: str, factory: Any, debug: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Calls, their order and their context variables, what raises, what is reported and what is logged."""
-
-    def played(on: Any) -> tuple[list[Any], list[Any]]:
-        caplog.clear()
-        with caplog.at_level(logging.DEBUG, "asyncio"):
-            log = run(on, play(name, debug))
-        # Names and numbers differ, and the loops tell of themselves.
-        said = [
-            (record.levelname, re.sub(r"\d+", "N", re.sub(r"<.*>", "<...>", record.getMessage())))
-            for record in caplog.records
-        ]
-        return log, [entry for entry in said if not entry[1].startswith(("Using selector", "Close "))]
-
-    expected = played(stock)
-    found = played(factory)
-    assert found[0] == expected[0]
-    assert found[1] == expected[1]
-    assert expected[0]
+    compare(Stage, scene[name], factory, debug, caplog, unlike=r"<.*>|\d+")

@@ -44,6 +44,23 @@ def test_growing_keeps_the_order_wherever_the_head_stands(head: int, count: int)
     assert [id(ring.pop()) for _ in range(count)] == [id(item) for item in items]
 
 
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 700))
+def test_pouring_is_pushing_one_by_one(before: int, popped: int, count: int) -> None:
+    """A list that is poured into the ring leaves it behind what stood there, in its order, and is empty then."""
+    ring, model = Ready(), deque[Runnable]()
+    for _ in range(before):
+        model.append(Runnable())
+        ring.push(model[-1])
+    for _ in range(min(before, popped)):
+        assert ring.pop() is model.popleft()
+    items = [Runnable() for _ in range(count)]
+    model.extend(items)
+    ring.pour(items)
+    assert items == []
+    assert len(ring) == len(model)
+    assert [id(ring.pop()) for _ in range(len(ring))] == [id(item) for item in model]
+
+
 @given(st.integers(0, 300))
 def test_clear_empties_and_the_ring_can_be_used_again(count: int) -> None:
     """After clear() nothing is left, and what is pushed then comes out."""

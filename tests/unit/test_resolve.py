@@ -386,7 +386,7 @@ def test_closing_with_lookups_under_way_is_quiet(stuck: Stuck, capfd: pytest.Cap
     loop.run_until_complete(asyncio.sleep(0))
     begun = time.monotonic()
     loop.close()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
     threads = resolver_threads()
     stuck.released.set()
     for thread in threads:

@@ -552,6 +552,51 @@ def test_the_second_reader_takes_the_place_of_the_first(factory: Any) -> None:
 
 
 @every_loop
+def test_a_descriptor_that_was_handed_out_again(factory: Any) -> None:
+    """A socket that got the number of one that was closed behind the loop's back is waited for as any other."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        numbers = set()
+        for message in (b"one", b"two", b"three"):
+            with pair() as (one, other):
+                numbers.add(one.fileno())
+                for _ in range(3):
+                    receiving = asyncio.create_task(loop.sock_recv(one, 10))
+                    await asyncio.sleep(0)
+                    other.send(message)
+                    assert await asyncio.wait_for(receiving, 10) == message
+        assert len(numbers) == 1
+
+    run(factory, main())
+
+
+@every_loop
+def test_what_comes_while_nobody_waits_is_not_lost(factory: Any) -> None:
+    """Nor does it keep the loop busy: whoever asks next gets it, at once and in pieces."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with pair() as (one, other):
+            receiving = asyncio.create_task(loop.sock_recv(one, 10))
+            await asyncio.sleep(0)
+            other.send(b"first")
+            assert await receiving == b"first"
+            other.send(b"second")
+            for _ in range(5):
+                await asyncio.sleep(0.001)
+            assert await loop.sock_recv(one, 3) == b"sec"
+            assert await loop.sock_recv(one, 10) == b"ond"
+            receiving = asyncio.create_task(loop.sock_recv(one, 10))
+            await asyncio.sleep(0.001)
+            assert not receiving.done()
+            other.close()
+            assert await asyncio.wait_for(receiving, 10) == b""
+
+    run(factory, main())
+
+
+@every_loop
 def test_a_reader_and_a_writer_wait_side_by_side(factory: Any) -> None:
     """Each for its own."""
 

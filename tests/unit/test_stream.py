@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from .loops import EVERY, OURS, Reports, run
 from .peers import BufferedRecorder, Recorder, connection, until
@@ -39,6 +41,35 @@ def test_data_arrives_whole_and_in_order(factory: Any, unix: bool) -> None:
             assert await it.protocol.lost is None
             assert it.protocol.data == BIG
             assert it.protocol.names == ["connection_made", "data_received", "eof_received", "connection_lost"]
+
+    run(factory, main())
+
+
+@our_loops
+@settings(max_examples=20)
+@given(messages=st.lists(st.tuples(st.integers(1, 300_000), st.booleans()), min_size=1, max_size=30))
+def test_what_a_protocol_keeps_stays_what_it_is(factory: Any, messages: list[tuple[int, bool]]) -> None:
+    """Each message is handed on as it was sent, and those that the protocol keeps do not change when others come,
+    whatever their sizes."""
+
+    class Keeper(Recorder):
+        def data_received(self, data: bytes) -> None:
+            keeps, fill = self.now
+            assert type(data) is bytes and data == fill * len(data)
+            assert hash(data) == hash(bytes(bytearray(data)))
+            self.came += len(data)
+            if keeps:
+                self.kept.append((data, fill, len(data)))
+
+    async def main() -> None:
+        async with connection(Keeper) as it:
+            it.protocol.kept = []
+            for number, (size, keeps) in enumerate(messages):
+                it.protocol.came = 0
+                it.protocol.now = (keeps, bytes([number]))
+                await it.send(bytes([number]) * size)
+                await until(lambda size=size: it.protocol.came == size)
+            assert all(data == fill * length for data, fill, length in it.protocol.kept)
 
     run(factory, main())
 

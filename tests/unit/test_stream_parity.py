@@ -8,110 +8,55 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import logging
 import os
 import re
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from .loops import OURS, run, stock
+from .scenes import BaseStage, Notes, Scenes, compare, on_both_loops, variable
 
-variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-Scene = Callable[["Stage"], Awaitable[None]]
-SCENES: dict[str, Scene] = {}
+scene = Scenes()
+pytestmark = on_both_loops
 
 BIG = os.urandom(6 << 20)
 
 
-def scene(function: Scene) -> Scene:
-    SCENES[function.__name__] = function
-    return function
-
-
-class Actor(asyncio.Protocol):
+class Actor(Notes, asyncio.Protocol):
     """Logs every call with the context that it is made in, and which of the caller's variables it may change."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.react: dict[str, Callable[[], Any]] = {}
-
-    def _note(self, what: str, *details: Any) -> Any:
-        self.stage.note(what, *details, variable.get())
-        return self.react.get(what, lambda: None)()
-
-    def connection_made(self, transport: Any) -> None:
-        self.stage.transport = transport
-        self._note("connection_made")
 
     def data_received(self, data: bytes) -> None:
         self.stage.received += data
         self._note("data_received", type(data).__name__)
 
-    def eof_received(self) -> Any:
-        return self._note("eof_received")
 
-    def pause_writing(self) -> None:
-        self._note("pause_writing")
-
-    def resume_writing(self) -> None:
-        self._note("resume_writing")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._note("connection_lost", repr(exc))
-        self.stage.lost.set()
-
-
-class Stage:
+class Stage(BaseStage):
     """One end a transport, the other a socket; `log` holds what can be compared."""
 
+    unlike = re.compile(r"<.*")
+
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.log: list[Any] = []
+        super().__init__(Actor(self))
         self.received = bytearray()
-        self.lost = asyncio.Event()
-        self.transport: Any = None
-        self.actor = Actor(self)
         ours, self.peer = socket.socketpair()
         ours.setblocking(False)
         self.peer.setblocking(False)
         self.ours = ours
-        self.loop.set_exception_handler(self._report)
-
-    def _report(self, _: Any, context: dict[str, Any]) -> None:
-        # A transport's name and a handle's place are not what is compared.
-        message = re.sub(r"<.*", "<...>", context["message"])
-        self.note("report", message, repr(context.get("exception")), variable.get())
-
-    def note(self, *entry: Any) -> None:
-        # How many pieces data comes in is the kernel's affair.
-        if self.log[-1:] != [entry]:
-            self.log.append(entry)
 
     async def open(self) -> None:
         variable.set("opened")
         await self.loop.create_connection(lambda: self.actor, sock=self.ours)
         variable.set("scene")
 
-    def trying(self, what: Callable[[], Any]) -> None:
-        try:
-            self.note("returned", repr(what()))
-        except Exception as error:
-            # Before Python 3.12 writelines() was a join and a write().
-            text = str(error).replace("writelines()", "write()")
-            self.note("raised", type(error).__name__, text)
+    def words(self, error: Exception) -> str:
+        # Before Python 3.12 writelines() was a join and a write().
+        return str(error).replace("writelines()", "write()")
 
     def state(self) -> None:
         it = self.transport
         self.note("state", it.is_closing(), it.is_reading(), it.get_write_buffer_size() > 0, it.can_write_eof())
-
-    async def settle(self, seconds: float = 0.02) -> None:
-        """Let everything happen that is going to."""
-        await asyncio.sleep(seconds)
 
     async def read_all(self, count: int) -> None:
         while count > 0:
@@ -120,32 +65,13 @@ class Stage:
                 break
             count -= len(data)
 
-    def in_context(self, name: str, what: Callable[..., Any], *args: Any) -> None:
-        """Call *what* with the variable set to *name*, for it alone."""
-
-        def changed() -> Any:
-            variable.set(name)
-            return what(*args)
-
-        contextvars.copy_context().run(changed)
-
-
-async def play(name: str, debug: bool) -> list[Any]:
-    stage = Stage()
-    stage.loop.set_debug(debug)
-    stage.loop.slow_callback_duration = 100.0
-    try:
-        await SCENES[name](stage)
-        await stage.settle()
-    finally:
-        if stage.transport is not None:
+    async def end(self) -> None:
+        if self.transport is not None:
             with contextlib.suppress(AttributeError):
-                stage.transport.abort()
+                self.transport.abort()
         else:
-            stage.ours.close()
-        stage.peer.close()
-        await stage.settle(0)
-    return stage.log
+            self.ours.close()
+        self.peer.close()
 
 
 # -- Scenes
@@ -454,22 +380,7 @@ async def reset_while_read_from(stage: Stage) -> None:
     await stage.lost.wait()
 
 
-@pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])
-@pytest.mark.parametrize("factory", OURS, ids=lambda factory: factory.__name__)
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", scene)
 def test_the_scene_is_the_same(name: str, factory: Any, debug: bool, caplog: pytest.LogCaptureFixture) -> None:
     """Calls, their order and their context variables, what raises, what is reported and what is logged."""
-
-    def played(on: Any) -> tuple[list[Any], list[Any]]:
-        caplog.clear()
-        with caplog.at_level(logging.DEBUG, "asyncio"):
-            log = run(on, play(name, debug))
-        # The transport's name differs, and the loops tell of themselves.
-        said = [(record.levelname, re.sub(r"<.*>", "<...>", record.getMessage())) for record in caplog.records]
-        return log, [entry for entry in said if not entry[1].startswith(("Using selector", "Close "))]
-
-    expected = played(stock)
-    found = played(factory)
-    assert found[0] == expected[0]
-    assert found[1] == expected[1]
-    assert expected[0]
+    compare(Stage, scene[name], factory, debug, caplog)

@@ -221,6 +221,19 @@ def test_current_task_in_nested_eager_starts(factory: Any) -> None:
 
 
 @every_loop
+def test_an_eager_task_is_among_all_tasks_while_it_runs(factory: Any) -> None:
+    """From its first step on."""
+
+    async def child() -> bool:
+        return asyncio.current_task() in asyncio.all_tasks()
+
+    async def main() -> bool:
+        return bool(task_of(child(), eager_start=True).result())
+
+    assert run(factory, main())
+
+
+@every_loop
 def test_eager_start_keeps_its_own_context(factory: Any) -> None:
     """What an eager task sets is not seen by who started it."""
 

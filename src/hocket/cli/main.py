@@ -18,6 +18,15 @@ USAGE_ERROR = 2
 # verb -> what the help says of it
 VERBS = {
     "run": "run a program on hocket's event loop, unchanged",
+    "ps": "list the tasks of an observed process",
+    "pstree": "draw the tasks of an observed process as a tree: who waits for whom",
+    "top": "look into an observed process, live, in the terminal",
+    "where": "show where a task stands, what it waits on and who could wake it",
+    "dump": "write down what the flight recorder of an observed process has",
+    "doctor": "say what is wrong with an observed process, or with a recorded run",
+    "cancel": "cancel a task of a process that allows it",
+    "record": "run a program and record what its loops do",
+    "export": "write a recording in another format: Perfetto, JSON lines, collapsed stacks",
 }
 
 

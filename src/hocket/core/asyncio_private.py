@@ -9,6 +9,7 @@ change shows there first and not in a user's service.  The engine uses these nam
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import importlib
 import inspect
@@ -26,14 +27,19 @@ from asyncio import (
     format_helpers,
     futures,
     log,
+    runners,
     sslproto,
+    taskgroups,
     tasks,
+    timeouts,
     transports,
     trsock,
     unix_events,
 )
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from hocket.native import frames, running
 
 if TYPE_CHECKING:
     from traceback import StackSummary
@@ -45,6 +51,7 @@ LOOP_HOOKS = (
     "_check_running",
     "_check_thread",
     "_check_callback",
+    "_check_default_executor",
     "_add_reader",
     "_remove_reader",
     "_add_writer",
@@ -179,6 +186,62 @@ def stream_reader_buffer(protocol: Any) -> bytearray:
     return bytearray() if reader is None else reader._buffer
 
 
+DATA_RECEIVED = asyncio.StreamReaderProtocol.data_received
+DRAIN_HELPER: Callable[[Any], Any] = asyncio.StreamReaderProtocol._drain_helper  # type: ignore[attr-defined]
+FEED_DATA = asyncio.StreamReader.feed_data
+WAKEUP_WAITER = asyncio.StreamReader._wakeup_waiter  # type: ignore[attr-defined]
+WAIT_FOR_DATA = asyncio.StreamReader._wait_for_data  # type: ignore[attr-defined]
+
+
+def is_stock_stream(protocol: Any, reader: Any) -> bool:
+    """True if both take what has come by asyncio's methods: nobody has replaced one on them or on their classes.
+
+    Whoever feeds the reader in their place relies on ``_stream_reader_wr`` of the protocol, and on ``_buffer``,
+    ``_eof``, ``_limit``, ``_paused``, ``_transport`` and ``_waiter`` of the reader.
+    """
+    return (
+        _is(protocol.data_received, DATA_RECEIVED)
+        and _is(reader.feed_data, FEED_DATA)
+        and _is(reader._wakeup_waiter, WAKEUP_WAITER)
+    )
+
+
+def has_stock_waiting(protocol: Any, reader: Any) -> bool:
+    """True if both wait by asyncio's private methods.
+
+    Whoever waits in their place relies on what `is_stock_stream` names, and on ``_connection_lost`` and ``_paused`` of
+    the protocol.
+    """
+    return _is(protocol._drain_helper, DRAIN_HELPER) and _is(reader._wait_for_data, WAIT_FOR_DATA)
+
+
+def _is(method: Any, function: Any) -> bool:
+    return getattr(method, "__func__", None) is function
+
+
+#: From Python 3.13 on, `asyncio.TaskGroup.create_task` closes a coroutine that it refuses.
+GROUP_CLOSES_REFUSED = sys.version_info >= (3, 13)
+
+
+def _report_unseen(inner: Any) -> None:
+    if inner.cancelled():
+        return
+    error = inner.exception()
+    if error is None:
+        return
+    context = {
+        "message": f"{type(error).__name__} exception in shielded future",
+        "exception": error,
+        "future": inner,
+    }
+    if inner._source_traceback:
+        context["source_traceback"] = inner._source_traceback
+    inner.get_loop().call_exception_handler(context)
+
+
+#: What reports, in the end, the exception of a shielded future that nobody waits for any more; asyncio's from 3.14 on.
+report_unseen: Callable[[Any], None] = getattr(tasks, "_log_on_exception", _report_unseen)
+
 # -- Who makes tasks, and who awaits whom
 
 _FACTORY_TAKES_OPTIONS = any(
@@ -285,6 +348,17 @@ enter_task: Callable[[Any, Any], None] = tasks._enter_task
 leave_task: Callable[[Any, Any], None] = tasks._leave_task
 
 
+for _module in (base_events, runners, taskgroups, tasks, timeouts):
+    frames.pass_over(vars(_module))  # They make tasks for those who call them.
+
+#: Whether `hocket.native.running` can announce tasks itself.
+announces_natively: bool = current_tasks is None and running.find(
+    tasks._swap_current_task,  # type: ignore[attr-defined]
+    events._set_running_loop,
+    events._get_running_loop,
+)
+
+
 def swap_current_task(loop: Any, task: Any) -> Any:
     """Announce *task* (None: nobody) as running on *loop*; return who was."""
     if current_tasks is None:
@@ -363,6 +437,31 @@ def announce_live_tasks(live: Callable[[], Iterable[Any]]) -> bool:
     return True
 
 
+# -- What a runner does with the tasks that are left over
+
+_cancelling_listeners: list[Callable[[Any], object]] = []
+_cancel_all_tasks: Callable[[Any], None] = runners._cancel_all_tasks  # type: ignore[attr-defined]
+
+
+def _tell_and_cancel_all(loop: Any) -> None:
+    for listener in list(_cancelling_listeners):
+        listener(loop)
+    _cancel_all_tasks(loop)
+
+
+def before_cancelling_all(listener: Callable[[Any], object]) -> None:
+    """Call *listener* with each loop whose tasks `asyncio.run` or a runner is about to cancel because it ends."""
+    _cancelling_listeners.append(listener)
+    runners._cancel_all_tasks = _tell_and_cancel_all  # type: ignore[attr-defined]
+
+
+def not_before_cancelling_all(listener: Callable[[Any], object]) -> None:
+    """Undo `before_cancelling_all`."""
+    _cancelling_listeners.remove(listener)
+    if not _cancelling_listeners and runners._cancel_all_tasks is _tell_and_cancel_all:  # type: ignore[attr-defined]
+        runners._cancel_all_tasks = _cancel_all_tasks  # type: ignore[attr-defined]
+
+
 # -- Policies: deprecated from Python 3.14 on, and the public names warn there
 
 if sys.version_info >= (3, 14):
@@ -390,21 +489,23 @@ if sys.version_info < (3, 14):
         _DEFAULT_CHILD_WATCHERS = (asyncio.PidfdChildWatcher,)
 
 
-@contextlib.contextmanager
-def child_watcher(loop: Any) -> Iterator[Any]:
-    """The child watcher that *loop* has to use while it starts a child; None if it may do as it likes.
+def child_watcher(loop: Any) -> Any:
+    """The child watcher that *loop* has to use while it starts a child, to be entered; None if it may do as it likes.
 
     Up to Python 3.13 that is what the program has set with its policy, if it is not of the kind that asyncio takes by
-    itself; `RuntimeError` if it is not active.  From 3.14 on, where nothing can be set, it is asyncio's own on a system
-    without pidfds.
+    itself.  From 3.14 on, where nothing can be set, it is asyncio's own on a system without pidfds.
     """
     if sys.version_info >= (3, 14):
         watcher = loop._watcher
-        yield watcher if isinstance(watcher, unix_events._ThreadedChildWatcher) else None  # type: ignore[attr-defined]
-        return
-    watcher = _policy_child_watcher()
-    if watcher is None:
-        yield None
+        return watcher if isinstance(watcher, unix_events._ThreadedChildWatcher) else None  # type: ignore[attr-defined]
+    return _policy_child_watcher()
+
+
+@contextlib.contextmanager
+def entered(watcher: Any) -> Iterator[Any]:
+    """Within it, children may be started for *watcher*, which `child_watcher` gave.  `RuntimeError` if not active."""
+    if sys.version_info >= (3, 14):
+        yield watcher
         return
     with watcher as entered:
         if sys.version_info < (3, 12):
@@ -426,3 +527,46 @@ def _policy_child_watcher() -> Any:
             return policy.get_child_watcher()
     except NotImplementedError:
         return None
+
+
+# -- Children, by the `subprocess` module
+
+#: The module, as asyncio has it.  (The core starts no children itself.)
+_subprocess: Any = base_subprocess.subprocess  # type: ignore[attr-defined]
+#: `subprocess.Popen`, whatever a program puts in its place later.
+STOCK_POPEN: Any = _subprocess.Popen
+_EXECUTE_CHILD: Any = STOCK_POPEN._execute_child
+
+
+def popen_is_stock() -> bool:
+    """True if nobody has put something else in the place of `subprocess.Popen` or of how it starts a child."""
+    return _subprocess.Popen is STOCK_POPEN and STOCK_POPEN._execute_child is _EXECUTE_CHILD
+
+
+def fork_exec(*arguments: Any) -> int:
+    """What `subprocess.Popen` starts a child with; debuggers put theirs in its place.  Returns the child's pid."""
+    if sys.version_info < (3, 14):
+        arguments = (*arguments, _subprocess._USE_VFORK)
+    pid: int = _subprocess._fork_exec(*arguments)
+    return pid
+
+
+# -- The default executor
+
+_RUN_IN_EXECUTOR: Any = base_events.BaseEventLoop.run_in_executor
+
+
+def runs_in_executor(loop: Any) -> bool:
+    """True if `run_in_executor` of *loop* is asyncio's own."""
+    return getattr(loop.run_in_executor, "__func__", None) is _RUN_IN_EXECUTOR
+
+
+def default_executor(loop: Any) -> Any:
+    """What `run_in_executor` takes for None; made if there is none yet.  `RuntimeError` once it was shut down."""
+    loop._check_closed()
+    executor = loop._default_executor
+    loop._check_default_executor()
+    if executor is None:
+        executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
+        loop._default_executor = executor
+    return executor

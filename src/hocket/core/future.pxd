@@ -2,6 +2,8 @@ cimport cython
 
 from hocket.core.ready cimport Runnable
 from hocket.core.scheduler cimport Scheduler
+from hocket.native.freelist cimport drop_attributes
+from hocket.native.iteration cimport Iteration, iterate_itself
 from hocket.native.step cimport copy_context
 
 
@@ -29,12 +31,18 @@ cdef extern from *:
     """
 
 
+cdef int _NOBODY
+cdef int _FIRST
+cdef int _YIELDED
+
+
 cdef class Future(Runnable):
     cdef public object _loop
     cdef Scheduler _scheduler
     cdef bint _done
     cdef bint _cancelled
     cdef public bint _asyncio_future_blocking
+    cdef int _iterated
     cdef bint _unretrieved
     cdef public object _result
     cdef public object _exception
@@ -44,7 +52,7 @@ cdef class Future(Runnable):
     cdef object _first
     cdef object _first_context
     cdef list _more
-    cdef set _awaited_by
+    cdef object _awaited_by
     cdef public object _source_traceback
     cdef object __weakref__
     cdef dict __dict__
@@ -55,6 +63,7 @@ cdef class Future(Runnable):
     cdef _fail(self, exception)
     cdef bint _abandon(self, msg) except -1
     cdef object outcome_to_raise(self)
+    cdef object _take_outcome(self)
     cdef _add_waiter(self, waiter, context)
     @cython.locals(more=list)
     cdef _wake_all(self)
@@ -62,11 +71,30 @@ cdef class Future(Runnable):
     cdef _wake(self, waiter, context)
 
 
-@cython.final
-@cython.freelist(128)
-cdef class FutureIterator:
+cdef class Watcher(Runnable):
+    cdef Future _watched
+
+    cdef object _init_watcher(self, Future future)
+    cpdef object waiting_task(self)
+
+
+cdef object watch(Future future, Watcher watcher)
+
+
+cdef class FutureIterator(Iteration):
     cdef Future _future
     cdef bint _yielded
+
+    @cython.locals(future=Future)
+    cdef object advance(self)
+
+
+@cython.locals(iterator=FutureIterator)
+cdef FutureIterator _iterate(Future future)
+@cython.locals(future=Future)
+cdef object _begin(object awaited)
+@cython.locals(future=Future)
+cdef object _resume(object iterator)
 
 
 @cython.locals(ours=Future)

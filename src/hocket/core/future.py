@@ -18,16 +18,25 @@ from typing import TYPE_CHECKING, Any
 from hocket.core import asyncio_private
 from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
+from hocket.native.freelist import keep_spare
+from hocket.native.iteration import Iteration
 
 try:
     import cython
 except ImportError:
     from hocket.native import uncompiled as cython
 if not cython.compiled:
+    from hocket.native.freelist import drop_attributes
+    from hocket.native.iteration import iterate_itself
     from hocket.native.step import copy_context
 
 if TYPE_CHECKING:
     from traceback import StackSummary
+
+# How far it is with the await for which a future is its own iterator.
+_NOBODY = 0
+_FIRST = 1
+_YIELDED = 2
 
 _REFUSE_STOP_ITERATION = sys.version_info < (3, 11, 8) or (3, 12) <= sys.version_info < (3, 12, 2)
 
@@ -38,7 +47,7 @@ class Future(Runnable):
     *loop* is the loop that runs the callbacks; by default the running one.  Not thread-safe.
 
     Awaiting a future that is done gives its result at once; a pending one suspends the task.  Cancelling a task that
-    awaits it cancels the future.
+    awaits it cancels the future::
 
         future = hocket.Future(loop=loop)
         loop.call_later(1.0, future.set_result, "tea")
@@ -55,12 +64,14 @@ class Future(Runnable):
         self._init_future(asyncio_private.get_loop_for_future() if loop is None else loop)
 
     def _init_future(self, loop: Any) -> None:
+        drop_attributes(self)
         self.publishes = False
         self._loop = loop
         self._scheduler: Scheduler | None = loop if isinstance(loop, Scheduler) else None
         self._done = False
         self._cancelled = False
         self._asyncio_future_blocking = False
+        self._iterated = _NOBODY
         self._unretrieved = False
         self._result: Any = None
         self._exception: BaseException | None = None
@@ -70,7 +81,8 @@ class Future(Runnable):
         self._first: Any = None
         self._first_context: Context | None = None
         self._more: list[tuple[Any, Context | None]] | None = None
-        self._awaited_by: set[Any] | None = None
+        # Nobody, the one or the set of those who wait for this one without being woken by it.
+        self._awaited_by: Any = None
         self._source_traceback: StackSummary | None = None
         if self._scheduler is not None:
             if self._scheduler._debug:
@@ -125,6 +137,7 @@ class Future(Runnable):
         """Who waits, as asyncio shows it: a task by the method that would wake it."""
         shown: list[tuple[Any, Context | None]] = []
         for waiter, context in self._waiting():
+            # A task, or a `Watcher`: they are not called but run.
             shown.append((waiter, context) if context is not None else (waiter._wakeup, waiter.get_context()))
         return shown or None
 
@@ -132,9 +145,12 @@ class Future(Runnable):
     def _asyncio_awaited_by(self) -> frozenset[Any] | None:
         """Who waits for this one, as `asyncio.capture_call_graph` asks: the tasks that it will wake, and those that
         wait for it through a `gather`, a task group and the like, which say so themselves."""
-        waiters = set() if self._awaited_by is None else set(self._awaited_by)
+        waiters = set(_several(self._awaited_by))
         for waiter, context in self._waiting():
-            task = waiter if context is None else asyncio_private.woken_by(waiter)
+            if context is not None:
+                task = asyncio_private.woken_by(waiter)
+            else:
+                task = waiter.waiting_task() if isinstance(waiter, Watcher) else waiter
             if task is not None:
                 waiters.add(task)
         return frozenset(waiters) or None
@@ -165,6 +181,9 @@ class Future(Runnable):
     def result(self) -> Any:
         """The result.  Raises the exception that was set; `asyncio.CancelledError` if the future was cancelled;
         `asyncio.InvalidStateError` if it is not done."""
+        return self._take_outcome()
+
+    def _take_outcome(self) -> Any:
         if not self._done:
             raise asyncio.InvalidStateError("Result is not ready.")
         if self._cancelled:
@@ -326,16 +345,50 @@ class Future(Runnable):
     # -- await
 
     def __await__(self) -> FutureIterator:
-        return FutureIterator(self)
+        return _iterate(self)
 
     def __iter__(self) -> FutureIterator:
-        return FutureIterator(self)
+        return _iterate(self)
 
     def __repr__(self) -> str:
         return _repr(self)
 
 
-class FutureIterator:
+class Watcher(Runnable):
+    """What a future of ours runs when it is done: a callback without a handle, arguments and a context.
+
+    It is attached to one future by `watch` and cannot be taken back; it runs in the turn after the future is done, in
+    its place among the callbacks.
+    """
+
+    __slots__ = ("_watched",)
+
+    def _init_watcher(self, future: Future) -> None:
+        self.publishes = False
+        self._watched = future
+
+    def waiting_task(self) -> Any:
+        """The task that waits for the future through this, or None."""
+        return None
+
+    def _wakeup(self) -> None:
+        """Stands for the callback where somebody looks at those of the future."""
+
+    def get_context(self) -> Context | None:
+        """No context: nothing of the user's runs."""
+        return None
+
+
+def watch(future: Future, watcher: Watcher) -> None:
+    """Run *watcher* when *future*, of a loop of ours, is done."""
+    watcher._init_watcher(future)
+    if not future._done:
+        future._add_waiter(watcher, None)
+    elif future._scheduler is not None:
+        future._scheduler._queue.push(watcher)
+
+
+class FutureIterator(Iteration):
     """What ``await future`` drives: yields the future once if it is pending, then gives its outcome.
 
     It has no ``throw``: the interpreter then raises an exception that is thrown into the task right at the ``await``,
@@ -344,17 +397,14 @@ class FutureIterator:
 
     __slots__ = ("_future", "_yielded")
 
-    def __init__(self, future: Future) -> None:
-        self._future: Future | None = future
-        self._yielded = False
+    _future: Future | None
+    _yielded: bool
 
-    def __iter__(self) -> FutureIterator:
-        return self
-
-    def __next__(self) -> Any:
+    def advance(self) -> Any:
         future = self._future
         if future is None:
-            raise StopIteration
+            self._result = None
+            return None
         if not future._done:
             if self._yielded:
                 raise RuntimeError("await wasn't used with future")
@@ -363,28 +413,65 @@ class FutureIterator:
             return future
         self._future = None
         try:
-            result = future.result()
+            self._result = future._take_outcome()
         finally:
             # The traceback holds this frame, and would hold the future: a cycle.
             future = None
-        if result is None:
-            raise StopIteration
-        raise StopIteration(result)
+        return None
 
-    def send(self, value: object) -> Any:
-        """Resume; the value is of no consequence."""
-        return self.__next__()
+
+def _iterate(future: Future) -> FutureIterator:
+    iterator = FutureIterator.__new__(FutureIterator)
+    iterator._future = future
+    iterator._yielded = False
+    return iterator  # type: ignore[no-any-return]
+
+
+def _begin(awaited: Any) -> Any:
+    """The iterator for ``await``: the future itself for the one who nearly always is the only one to await it."""
+    future: Future = awaited
+    if future._iterated != _NOBODY:
+        return _iterate(future)
+    future._iterated = _FIRST
+    return future
+
+
+def _resume(iterator: Any) -> Any:
+    """`FutureIterator.advance`, for the future that is an iterator itself."""
+    future: Future = iterator
+    if not future._done:
+        if future._iterated == _YIELDED:
+            raise RuntimeError("await wasn't used with future")
+        future._iterated = _YIELDED
+        future._asyncio_future_blocking = True
+        return future
+    future._iterated = _NOBODY
+    result = future._take_outcome()
+    if result is future:
+        # Not to be taken for one that waits.
+        raise StopIteration(result)
+    return result
+
+
+iterate_itself(Future, _begin, _resume)
 
 
 def add_to_awaited_by(future: Any, waiter: Any) -> None:
     """`asyncio.future_add_to_awaited_by` for futures of ours, and for those that a task of ours awaits."""
     if not isinstance(future, Future):
         asyncio_private.add_foreign_to_awaited_by(future, waiter, isinstance(waiter, Future))
-    elif isinstance(waiter, asyncio.Future):
+    elif isinstance(waiter, Future) or isinstance(waiter, asyncio.Future):  # noqa: SIM101 - the first is quick
         ours = future
         if ours._awaited_by is None:
-            ours._awaited_by = set()
-        ours._awaited_by.add(waiter)
+            ours._awaited_by = waiter
+        else:
+            ours._awaited_by = _several(ours._awaited_by) | {waiter}
+
+
+def _several(waiters: Any) -> frozenset[Any]:
+    if type(waiters) is frozenset:
+        return waiters
+    return frozenset() if waiters is None else frozenset((waiters,))
 
 
 def discard_from_awaited_by(future: Any, waiter: Any) -> None:
@@ -393,8 +480,10 @@ def discard_from_awaited_by(future: Any, waiter: Any) -> None:
         asyncio_private.discard_foreign_from_awaited_by(future, waiter, isinstance(waiter, Future))
         return
     ours = future
-    if ours._awaited_by is not None:
-        ours._awaited_by.discard(waiter)
+    if ours._awaited_by is waiter:
+        ours._awaited_by = None
+    elif ours._awaited_by is not None:
+        ours._awaited_by = _several(ours._awaited_by) - {waiter}
 
 
 asyncio_private.replace_awaited_by(add_to_awaited_by, discard_from_awaited_by)
@@ -417,6 +506,7 @@ def _repr(future: Any) -> str:
 if not cython.compiled:
     # C attributes have a value from the start, and asyncio's classes can be asked before __init__ was called.
     Future._asyncio_future_blocking = False
+    Future._iterated = _NOBODY
     Future._loop = None
     Future._scheduler = None
     Future._done = False
@@ -432,3 +522,6 @@ if not cython.compiled:
     Future._more = None
     Future._awaited_by = None
     Future._source_traceback = None
+
+keep_spare(Future, 1024)
+keep_spare(FutureIterator, 1024)

@@ -1,48 +1,55 @@
 cimport cython
 
+from hocket.core.accounting cimport Accounting
 from hocket.core.driver cimport Driver
 from hocket.core.handles cimport ForeignHandle, Handle, ThreadSafeHandle, TimerHandle
 from hocket.core.ready cimport Ready, Runnable
 from hocket.core.timers cimport TimerHeap
+from hocket.native.freelist cimport is_shared, track
+from hocket.native.interpreter cimport give_way
+from hocket.native.measure cimport ticks
+from hocket.native.running cimport announce, this_thread
+from hocket.native.step cimport copy_context, is_current
 
 
-cdef class Scheduler:
-    cdef Ready _queue
+cdef Py_ssize_t _STEPS_WITHOUT_ASKING
+cdef unsigned long long _TURNS_WITHOUT_GIVING_WAY
+
+
+cdef class Scheduler(Accounting):
     cdef TimerHeap _timers
     cdef readonly Driver _driver
     cdef double _resolution
     cdef object _time_source
     cdef bint _time_replaced
+    cdef bint _timers_replaced
     cdef double _longest_wait
-    cdef object _inbox
+    cdef list _inbox
+    cdef bint _posted
+    cdef object _shared_context
+    cdef bint _taking
     cdef bint _woken
+    cdef bint _runs_on
+    cdef Py_ssize_t _unasked
+    cdef public Py_ssize_t _own_descriptors
     cdef list _turn_end
     cdef list _live
     cdef object _announced
+    cdef object _adopting
     cdef dict _current_tasks
+    cdef bint _announces_natively
     cdef public bint _closed
     cdef readonly long _owner
     cdef public bint _stopping
     cdef public bint _debug
     cdef public object _thread_id
     cdef public object _current_handle
-    cdef bint _measuring
-    cdef readonly unsigned long long turns
-    cdef readonly unsigned long long steps
-    cdef readonly unsigned long long callbacks
-    cdef public unsigned long long tasks_started
-    cdef public unsigned long long tasks_finished
-    cdef public unsigned long long tasks_failed
-    cdef public unsigned long long tasks_cancelled
-    cdef double _busy
-    cdef double _idle
-    cdef double _longest_step
-    cdef object _longest_step_task
-    cdef object _longest_step_where
+    cdef unsigned long long _tracked_at
+    cdef bint _waiting
     cdef object __weakref__
 
-    @cython.locals(queue=Ready, driver=Driver, timeout=double, first=TimerHandle)
-    cpdef _run_once(self)
+    @cython.locals(queue=Ready, driver=Driver, item=Runnable, timeout=double, before=cython.ulonglong)
+    cdef _turn(self)
     cdef double _now(self) except? -2
     @cython.locals(first=TimerHandle, timeout=double)
     cdef double _how_long(self) except? -2
@@ -54,11 +61,12 @@ cdef class Scheduler:
     cdef _end_turn(self)
     cpdef at_turn_end(self, Runnable item)
     cdef _take_inbox(self)
-    @cython.locals(before=double)
-    cdef _poll_measured(self, double timeout)
+    cdef _add_to_inbox(self, Runnable item)
+    @cython.locals(handle=ThreadSafeHandle, shared=bint)
+    cdef ThreadSafeHandle _enqueue_threadsafe(self, callback, tuple args, context)
     @cython.locals(queue=Ready, driver=Driver, item=Runnable, before=double)
     cdef _run_watched(self, Py_ssize_t count)
-    cdef _note_step(self, Runnable item, double seconds)
+    cdef _note_slow(self, Runnable item, double seconds)
 
     cdef publish(self, task)
     cdef retract(self)
@@ -71,4 +79,15 @@ cdef class Scheduler:
     cpdef _check_thread(self)
 
 
+cdef Scheduler _latest
+cdef unsigned long _latest_thread
+
+cpdef note_running(Scheduler loop)
+cpdef note_stopped(loop)
+@cython.locals(loop=Scheduler)
+cdef object running_here()
+@cython.locals(loop=Scheduler)
+cdef object running_task()
+
+cdef unsigned long long nanoseconds(double seconds) noexcept
 cdef Runnable _runnable(handle)

@@ -8,30 +8,53 @@ tasks: to it they are `Runnable` like any other.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import operator
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hocket.core import asyncio_private, fork
+from hocket.core.accounting import Accounting, name_of
 from hocket.core.driver import Driver
 from hocket.core.handles import ForeignHandle, Handle, ThreadSafeHandle, TimerHandle
+from hocket.core.listeners import Listeners
 from hocket.core.ready import Ready, Runnable
 from hocket.core.timers import TimerHeap
+from hocket.native.measure import ticks_per_second
+
+if TYPE_CHECKING:
+    from hocket.core.statistics import LoopState
+
+try:
+    import cython
+except ImportError:
+    from hocket.native import uncompiled as cython
+if not cython.compiled:
+    from hocket.native.freelist import is_shared, track
+    from hocket.native.interpreter import give_way
+    from hocket.native.measure import ticks
+    from hocket.native.running import announce, this_thread
+    from hocket.native.step import copy_context, is_current
 
 #: Called with each loop that is made, and with each that closes, before its engine is cleared.
-on_create: list[Callable[[Scheduler], object]] = []
-on_close: list[Callable[[Scheduler], object]] = []
+on_create = Listeners()
+on_close = Listeners()
+#: Called with the loop and the context of each call of a loop's `call_exception_handler`, before that.
+on_exception = Listeners()
+#: Called with each loop that begins to run, and with each that has stopped, in the thread in which it runs.
+on_run = Listeners()
+on_stop = Listeners()
 
 _loops: weakref.WeakSet[Any] = weakref.WeakSet()
+_numbers = itertools.count(1)
 
 
 def loops() -> list[Scheduler]:
-    """Every loop of this process that has not been closed."""
-    return [loop for loop in _all_loops() if not loop._closed]
+    """Every loop of this process that has not been closed, in the order in which they were made."""
+    return sorted((loop for loop in _all_loops() if not loop._closed), key=operator.attrgetter("_number"))
 
 
 fork.watch(loops)
@@ -51,22 +74,55 @@ def _all_loops() -> list[Any]:
             continue
 
 
-@dataclass(frozen=True)
-class LoopStatistics:
-    """What one loop has done so far.  Times are in seconds; steps are timed while `Scheduler.measure_steps` is on."""
+# The loop that has begun to run last, and the thread in which it runs.
+_latest: Any = None
+_latest_thread = 0
 
-    turns: int
-    steps: int
-    callbacks: int
-    tasks_started: int
-    tasks_finished: int
-    tasks_failed: int
-    tasks_cancelled: int
-    busy: float
-    idle: float
-    longest_step: float
-    longest_step_task: str | None
-    longest_step_where: str | None
+
+def note_running(loop: Any) -> None:
+    """Note that *loop* begins to run in this thread."""
+    global _latest, _latest_thread
+    _latest = loop
+    _latest_thread = this_thread()
+    on_run.tell(loop)
+
+
+def note_stopped(loop: Any) -> None:
+    """Note that *loop* does not run any more."""
+    global _latest
+    if _latest is loop:
+        _latest = None
+    on_stop.tell(loop)
+
+
+def running_here() -> Any:
+    """The loop that runs in this thread, or None.
+
+    Most of the time that is the one which began last; asyncio's own answer costs a system call on Python 3.11.
+    """
+    loop = _latest
+    if loop is not None and _latest_thread == this_thread():
+        return loop
+    return asyncio_private.running_loop()
+
+
+def running_task() -> Any:
+    """The task that a loop of ours runs in this thread, or None."""
+    loop = _latest
+    if loop is not None and _latest_thread == this_thread():
+        return loop._announced
+    # Another thread has a loop that began later, or had one.
+    here = asyncio_private.running_loop()
+    if isinstance(here, Scheduler):
+        loop = here
+        return loop._announced
+    return None
+
+
+#: While something is ready and no descriptor is watched, the driver is asked after so many steps.
+_STEPS_WITHOUT_ASKING = 32
+#: After so many turns, and one, other threads and signal handlers get a chance in any case: a power of two, less one.
+_TURNS_WITHOUT_GIVING_WAY = 31
 
 
 def _clock_of(driver: Any) -> Callable[[], float]:
@@ -75,55 +131,95 @@ def _clock_of(driver: Any) -> Callable[[], float]:
     return time
 
 
-class Scheduler:
+class Scheduler(Accounting):
     """Ready queue, timers, and the turn.  To be combined with `asyncio.SelectorEventLoop`, in front of it."""
 
     def __init__(self, driver: Driver) -> None:
-        self._queue = Ready()
+        Accounting.__init__(self)
         self._timers = TimerHeap()
         self._driver = driver
         self._resolution = driver.resolution()
         self._time_source = _clock_of(driver)
         # By a subclass that defines time(), or by whoever sets it.
         self._time_replaced = type(self).time is not Scheduler.time
+        # By a subclass: then timers of our own making must go that way, too.
+        self._timers_replaced = (
+            type(self).call_at is not Scheduler.call_at or type(self).call_later is not Scheduler.call_later
+        )
         self._longest_wait: float = asyncio_private.MAXIMUM_POLL_TIMEOUT
-        # What other threads and signal handlers add.  A deque, because its append() cannot be interrupted half-way.
-        self._inbox: deque[Runnable] = deque()
+        # What other threads and signal handlers add.  To append and to delete what was taken cannot be interrupted.
+        self._inbox: list[Runnable] = []
+        # Whether it may hold something.
+        self._posted = False
+        # What those in the inbox copied of the context in which they were added last; nobody enters it meanwhile.
+        self._shared_context: Context | None = None
+        self._taking = False
         self._woken = False
+        # Whether `_run_once` is to go on until the loop is stopped.
+        self._runs_on = False
+        # How many steps have been taken since the driver was asked.
+        self._unasked = 0
+        # What is watched for the loop's own ends.
+        self._own_descriptors = 0
         # Who asked to run once more when the turn ends, before the loop waits again.
         self._turn_end: list[Runnable] = []
         self._live: list[Any] = []
         self._announced: Any = None
+        # The scope in which a task that begins at once does so, while a task group makes it.
+        self._adopting: Any = None
         self._current_tasks = asyncio_private.current_tasks
+        self._announces_natively = asyncio_private.announces_natively
         self._closed = False
         # In the child of a fork, for a loop of the parent's: the parent's process number.  Then _closed holds too.
         self._owner = 0
         self._stopping = False
         self._debug = False
+        # Whether it waits for the driver.
+        self._waiting = False
         self._thread_id: int | None = None
         self._current_handle: Any = None
-        self._measuring = False
-        self.turns = 0
-        self.steps = 0
-        self.callbacks = 0
-        self.tasks_started = 0
-        self.tasks_finished = 0
-        self.tasks_failed = 0
-        self.tasks_cancelled = 0
-        self._busy = 0.0
-        self._idle = 0.0
-        self._longest_step = 0.0
-        self._longest_step_task: str | None = None
-        self._longest_step_where: str | None = None
+        # How many there were when the collector was told of all that had not ended.
+        self._tracked_at = 0
 
     def _announce_creation(self) -> None:
+        self._number = next(_numbers)
         _loops.add(self)
-        for listener in list(on_create):
-            listener(self)
+        on_create.tell(self)
 
     # -- The turn
 
     def _run_once(self) -> None:
+        """One turn, for asyncio's code and others who drive the loop by hand; in `run_forever` all of them."""
+        if not self._runs_on:
+            self._turn()
+            return
+        # Who turns the loop from inside of a callback gets one turn.
+        self._runs_on = False
+        while True:
+            self._turn()
+            if self._stopping:
+                break
+            if self.turns & _TURNS_WITHOUT_GIVING_WAY == 0:
+                # Only Python code does so, and perhaps none has run.
+                give_way()
+
+    def run_on(self) -> None:
+        """Have the next `_run_once` go on until the loop is stopped; unless somebody has put another in its place."""
+        self._runs_on = type(self)._run_once is Scheduler._run_once and "_run_once" not in vars(self)
+
+    def run_no_more(self) -> None:
+        """The counterpart of `run_on`: what waits may have to wait for ever, and can become garbage."""
+        self._runs_on = False
+        self._waiting = False  # Interrupted, by Ctrl-C for one.
+        for item in self._queue.snapshot() + list(self._inbox):
+            track(item)
+        self._timers.track_all()
+        if self._tracked_at != self.tasks_started:
+            self._tracked_at = self.tasks_started
+            for task in self._live:
+                track(task)
+
+    def _turn(self) -> None:
         """One turn: work out how long to wait, ask the driver, queue what became ready, queue the timers that are due,
         and run what is ready by now.  What that makes ready waits for the next turn.
 
@@ -136,25 +232,46 @@ class Scheduler:
         queue = self._queue
         driver = self._driver
         self.turns += 1
-        if self._inbox:
+        if self._posted:
             self._take_inbox()
-        timeout = self._how_long()
-        if self._measuring:
-            self._poll_measured(timeout)
+        if (
+            queue._count
+            and self._unasked < _STEPS_WITHOUT_ASKING
+            and not self._stopping
+            and driver.watched <= self._own_descriptors
+        ):
+            # All that the kernel could tell is that somebody woke the loop, for the inbox, or that there was a signal.
+            self._unasked += queue._count
+            before = 0
         else:
+            self._unasked = queue._count
+            timeout = self._how_long()
+            queue.stamp()
+            before = queue.now
+            self._waiting = timeout != 0.0
             driver.poll(timeout, queue)
-        self._woken = False
-        if self._inbox:
-            self._take_inbox()
-        first = self._timers.first()
-        if first is not None:
+            if self._waiting:
+                self._waiting = False
+                self._note_wait(before)
+            self._woken = False
+            if self._posted:
+                self._take_inbox()
+        if self._timers.pending():
             self._queue_due(self._now() + self._resolution)
+        if queue.ring is not None:
+            self._record_turn(before)
         try:
-            if self._debug or self._measuring:
+            if self._debug:
                 self._run_watched(queue._count)
             else:
                 self._run_ready(queue._count)
         finally:
+            if self._stepping:
+                # Interrupted, by Ctrl-C for one.
+                item = self._callback if self._callback is not None else self._announced
+                if item is not None:
+                    self._account(item)
+                self._stepping = False
             if self._announced is not None:
                 self.retract()
         if self._turn_end:
@@ -176,6 +293,7 @@ class Scheduler:
         timers = self._timers
         first = timers.first()
         while first is not None and first._due < until:
+            self.lags.add(nanoseconds(until - first._due))
             self._queue.push(timers.pop())
             first = timers.first()
 
@@ -190,7 +308,16 @@ class Scheduler:
                 self.callbacks += 1
                 if self._announced is not None:
                     self.retract()
+                if is_shared(item):
+                    track(item)
+                self._callback = item
+            self._since = item.since
+            self._stepping = True
             item.run()
+            self._account(item)
+        if not cython.compiled:
+            # A traceback that somebody keeps may reach this frame, which would hold what has run last.
+            item = None  # type: ignore[assignment]
 
     def _end_turn(self) -> None:
         # Whoever asks while this goes on is served in the next turn: nobody can keep the loop from polling.
@@ -213,43 +340,56 @@ class Scheduler:
         self._turn_end.append(item)
 
     def _take_inbox(self) -> None:
-        inbox = self._inbox
-        while inbox:
-            self._queue.push(inbox.popleft())
+        if self._taking:
+            # The collector has run somebody's code in the middle of it.
+            return
+        self._taking = True
+        try:
+            self._posted = False
+            self._queue.pour(self._inbox)
+            self._shared_context = None
+        finally:
+            self._taking = False
 
     # -- Watching what runs: the debug mode and reports
 
-    def measure_steps(self, enabled: bool) -> None:
-        """Time every step and every wait from now on, for `statistics`.  Costs two looks at the clock a step."""
-        self._measuring = enabled
+    def state(self) -> LoopState:
+        """What this loop has before it at this moment.  For any thread."""
+        from hocket.core.statistics import LoopState
 
-    def statistics(self) -> LoopStatistics:
-        """What this loop has done so far."""
-        return LoopStatistics(
-            self.turns,
-            self.steps,
-            self.callbacks,
-            self.tasks_started,
-            self.tasks_finished,
-            self.tasks_failed,
-            self.tasks_cancelled,
-            self._busy,
-            self._idle,
-            self._longest_step,
-            self._longest_step_task,
-            self._longest_step_where,
+        return LoopState(
+            self._thread_id,
+            len(self._queue) + len(self._inbox),
+            len(self._live),
+            len(self._timers),
+            max(self._driver.watched - self._own_descriptors, 0),
+            *self.running(),
+            self.waiting(),
         )
+
+    def running(self) -> tuple[Any, float]:
+        """The task or the handle that runs at this moment, and for how many seconds; (None, 0.0): none does.
+
+        For any thread.
+        """
+        item = self._callback if self._callback is not None else self._announced
+        if not self._stepping or item is None:
+            return None, 0.0
+        return item, (ticks() - self._queue.now) / ticks_per_second()
+
+    def waiting(self) -> float:
+        """For how many seconds it has been waiting for the driver; 0.0: it does not.  For any thread."""
+        if not self._waiting or self._thread_id is None:
+            return 0.0
+        return (ticks() - self._queue.now) / ticks_per_second()
 
     def live(self) -> list[Any]:
         """The tasks of this loop that are not done."""
         return list(self._live)
 
-    def _poll_measured(self, timeout: float) -> None:
-        before = self._driver.time()
-        try:
-            self._driver.poll(timeout, self._queue)
-        finally:
-            self._idle += self._driver.time() - before
+    def upcoming(self) -> list[Any]:
+        """What is to run in this turn and the next, without timers and descriptors.  For any thread."""
+        return [*self._queue.snapshot(), *list(self._inbox), *list(self._turn_end)]
 
     def _run_watched(self, count: int) -> None:
         queue = self._queue
@@ -263,21 +403,22 @@ class Scheduler:
                 self.callbacks += 1
                 if self._announced is not None:
                     self.retract()
+                self._callback = item
+            track(item)
+            self._since = item.since
+            self._stepping = True
             self._current_handle = item if hasattr(item, "_source_traceback") else None
             before = driver.time()
             try:
                 item.run()
             finally:
                 self._current_handle = None
-                self._note_step(item, driver.time() - before)
+                self._account(item)
+                self._note_slow(item, driver.time() - before)
 
-    def _note_step(self, item: Runnable, seconds: float) -> None:
-        self._busy += seconds
-        if self._measuring and seconds > self._longest_step:
-            self._longest_step = seconds
-            self._longest_step_task, self._longest_step_where = _describe(item)
-        if self._debug and seconds >= self.slow_callback_duration:  # type: ignore[attr-defined]
-            asyncio_private.base_events_logger().warning("Executing %s took %.3f seconds", _name(item), seconds)
+    def _note_slow(self, item: Runnable, seconds: float) -> None:
+        if seconds >= self.slow_callback_duration:  # type: ignore[attr-defined]
+            asyncio_private.base_events_logger().warning("Executing %s took %.3f seconds", name_of(item), seconds)
 
     # -- Who runs: asyncio.current_task()
 
@@ -288,6 +429,8 @@ class Scheduler:
         self._announced = task
         if self._current_tasks is not None:
             self._current_tasks[self] = task
+        elif self._announces_natively:
+            announce(task)
         else:
             asyncio_private.swap_current_task(self, task)
 
@@ -296,6 +439,8 @@ class Scheduler:
         self._announced = None
         if self._current_tasks is not None:
             self._current_tasks.pop(self, None)
+        elif self._announces_natively:
+            announce(None)
         else:
             asyncio_private.swap_current_task(self, None)
 
@@ -343,7 +488,9 @@ class Scheduler:
             self._check_closed()
         handle = Handle.__new__(Handle)
         handle._init_handle(callback, args, self, context, self._debug)
-        if self._inbox:
+        if self._thread_id is None:
+            track(handle)
+        if self._posted:
             # What another thread added before this call runs before it.
             self._take_inbox()
         self._queue.push(handle)
@@ -363,12 +510,29 @@ class Scheduler:
             self._check_closed()
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
-        handle = ThreadSafeHandle(callback, args, self, context)
-        self._add_callback_signalsafe(handle)
+        return self._enqueue_threadsafe(callback, args, context)
+
+    def _enqueue_threadsafe(self, callback: Any, args: tuple[Any, ...], context: Context | None) -> ThreadSafeHandle:
+        handle = ThreadSafeHandle.__new__(ThreadSafeHandle)
+        shared = context is None and cython.compiled
+        if shared:
+            # Many in a row share one copy until they run: to hold thousands would cost more than all else.
+            context = self._shared_context
+            if context is None or not is_current(context):
+                context = self._shared_context = copy_context()
+        handle._init_threadsafe(callback, args, self, context, self._debug, shared)
+        if self._thread_id is None:
+            track(handle)
+        self._add_to_inbox(handle)
         return handle
 
     def _add_callback_signalsafe(self, handle: Any) -> None:
-        self._inbox.append(_runnable(handle))
+        self._add_to_inbox(_runnable(handle))
+
+    def _add_to_inbox(self, item: Runnable) -> None:
+        item.since = ticks()
+        self._inbox.append(item)
+        self._posted = True
         # The loop lowers the flag before it looks into the inbox, so one wake-up serves all that is added before that.
         if not self._woken:
             self._woken = True
@@ -440,9 +604,9 @@ class Scheduler:
     # -- The end
 
     def _close_engine(self) -> None:
-        for listener in list(on_close):
-            listener(self)
+        on_close.tell(self)
         self._inbox.clear()
+        self._shared_context = None
         self._turn_end = []
         self._live = []
         self._driver.close()
@@ -456,10 +620,12 @@ class Scheduler:
         self._closed = True
         self._thread_id = None
         self._announced = None
-        held = (self._queue.snapshot(), self._turn_end, list(self._inbox), self._live)
+        note_stopped(self)
+        held = (self._queue.snapshot(), self._turn_end, list(self._inbox), self._live, self._shared_context)
         self._queue.clear()
         self._turn_end = []
         self._inbox.clear()
+        self._shared_context = None
         self._live = []
         self._driver.disown(owner)
         return held
@@ -483,27 +649,10 @@ class Scheduler:
         pass
 
 
+def nanoseconds(seconds: float) -> int:
+    """As many as a counter holds: a timer may be set for infinity."""
+    return int(min(max(seconds, 0.0), 1e9) * 1e9)
+
+
 def _runnable(handle: Any) -> Runnable:
     return handle if isinstance(handle, Runnable) else ForeignHandle(handle)
-
-
-def _name(item: Any) -> str:
-    if isinstance(item, asyncio.Handle):
-        return asyncio_private.format_handle(item)
-    return repr(item)
-
-
-def _describe(item: Any) -> tuple[str, str | None]:
-    """The name of the task that *item* is, and the line at which it stands; of a callback, what it is."""
-    if not item.publishes:
-        return _name(item), None
-    coroutine = item.get_coro()
-    code = getattr(coroutine, "cr_code", None)
-    # A task that has finished stands nowhere; then it is at least known whose code it was.
-    where = None if code is None else f"{code.co_filename}:{code.co_firstlineno} in {code.co_qualname}"
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None)
-        if frame is not None and not frame.f_globals.get("__name__", "").startswith(("asyncio.", "hocket.")):
-            where = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-        coroutine = getattr(coroutine, "cr_await", None)
-    return item.get_name(), where

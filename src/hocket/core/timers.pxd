@@ -1,14 +1,16 @@
 cimport cython
 
-from hocket.core.handles cimport TimerHandle
+from hocket.core.handles cimport TimerHandle, TimerStore
+from hocket.native.freelist cimport track
 
 
-@cython.final
-cdef class TimerHeap:
+cdef class TimerHeap(TimerStore):
     cdef list _heap
     cdef unsigned long long _set_so_far
+    cdef unsigned long long _tracked_at
     cdef object __weakref__
 
+    cdef bint pending(self) noexcept
     cpdef TimerHandle first(self)
     cpdef push(self, TimerHandle timer)
     cpdef TimerHandle pop(self)
@@ -16,6 +18,7 @@ cdef class TimerHeap:
     cpdef remove(self, TimerHandle timer)
     @cython.locals(timer=TimerHandle)
     cpdef clear(self)
+    cdef track_all(self)
     @cython.locals(heap=list, above=Py_ssize_t, parent=TimerHandle)
     cdef _rise(self, TimerHandle timer, Py_ssize_t index)
     @cython.locals(heap=list, size=Py_ssize_t, below=Py_ssize_t, child=TimerHandle)

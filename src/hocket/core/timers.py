@@ -6,20 +6,33 @@ request and cancels nearly all of them holds no dead timers, whatever their numb
 
 from __future__ import annotations
 
-from hocket.core.handles import TimerHandle
+from hocket.core.handles import TimerHandle, TimerStore
+
+try:
+    import cython
+except ImportError:
+    from hocket.native import uncompiled as cython
+if not cython.compiled:
+    from hocket.native.freelist import track
 
 
-class TimerHeap:
+class TimerHeap(TimerStore):
     """Timers, the earliest first.  For the loop's own thread only."""
 
-    __slots__ = ("__weakref__", "_heap", "_set_so_far")
+    __slots__ = ("__weakref__", "_heap", "_set_so_far", "_tracked_at")
 
     def __init__(self) -> None:
         self._heap: list[TimerHandle] = []
         self._set_so_far = 0
+        # How many had been set when the collector was told of all that were pending.
+        self._tracked_at = 0
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def pending(self) -> bool:
+        """True if there is any timer."""
+        return len(self._heap) > 0
 
     def first(self) -> TimerHandle | None:
         """The timer that is due first, or None."""
@@ -63,6 +76,14 @@ class TimerHeap:
     def snapshot(self) -> list[TimerHandle]:
         """Every timer, in no particular order, for those who look from outside."""
         return list(self._heap)
+
+    def track_all(self) -> None:
+        """Let the garbage collector know of every timer that it does not know of yet."""
+        if self._tracked_at == self._set_so_far:
+            return
+        self._tracked_at = self._set_so_far
+        for timer in self._heap:
+            track(timer)
 
     def _rise(self, timer: TimerHandle, index: int) -> None:
         heap = self._heap

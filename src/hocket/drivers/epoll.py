@@ -4,7 +4,9 @@ epoll reports errors and hang-ups whether asked for or not.  Whoever waits for t
 only a read or a write can tell what happened: so both bits count as readable and as writable, as asyncio has it.
 
 Level-triggered, because edge-triggered reports would oblige every reader to read until ``EAGAIN``: one system call more
-for each message, and no bound on what one busy peer may take in a turn.
+for each message, and no bound on what one busy peer may take in a turn.  Whoever waits for
+one report at a time (``sock_recv``) asks for one (``EPOLLONESHOT``): he need not be taken out of the kernel's list and
+put back for each wait, and what he has not read by then is reported when he asks again.
 
 A wait is rounded up to whole milliseconds, as epoll wants it.
 """
@@ -34,6 +36,7 @@ class EpollDriver(Driver):
     def __init__(self) -> None:
         Driver.__init__(self)
         self._poller = Poller()
+        self.can_report_once = True
 
     def time(self) -> float:
         return monotonic()
@@ -43,7 +46,9 @@ class EpollDriver(Driver):
 
     def poll(self, timeout: float, ready: Ready) -> None:
         poller = self._poller
-        for index in range(poller.wait(timeout)):
+        count = poller.wait(timeout)
+        ready.stamp()
+        for index in range(count):
             self._report(poller.fd(index), poller.events(index), ready)
 
     def wake(self) -> None:

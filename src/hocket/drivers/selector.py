@@ -39,7 +39,9 @@ class SelectorDriver(Driver):
         return clock.RESOLUTION
 
     def poll(self, timeout: float, ready: Ready) -> None:
-        for key, events in self._selector.select(None if timeout < 0 else timeout):
+        reported = self._selector.select(None if timeout < 0 else timeout)
+        ready.stamp()
+        for key, events in reported:
             if key.fd == self._wakefd:
                 with contextlib.suppress(BlockingIOError, InterruptedError):
                     self._wake_reader.recv(4096)

@@ -7,4 +7,4 @@ cdef extern from "time.h" nogil:
     int clock_gettime(int clock, timespec *now)
 
 
-cpdef double monotonic() noexcept
+cpdef double monotonic() noexcept nogil

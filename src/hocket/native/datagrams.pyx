@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset, strlen
+from libc.string cimport memcmp, memcpy, memset, strlen
 
 from socket import socket
 
@@ -29,7 +29,7 @@ cdef extern from "sys/socket.h" nogil:
 
 cdef extern from "netinet/in.h" nogil:
     struct in_addr:
-        pass
+        unsigned int s_addr
     struct sockaddr_in:
         unsigned short sin_family
         unsigned short sin_port
@@ -42,6 +42,7 @@ cdef extern from "netinet/in.h" nogil:
         in6_addr sin6_addr
         unsigned int sin6_scope_id
     unsigned short htons(unsigned short number)
+    unsigned short ntohs(unsigned short number)
 
 cdef extern from "arpa/inet.h" nogil:
     int inet_pton(int family, const char *text, void *address)
@@ -54,8 +55,56 @@ cdef enum:
     # Shared by as many datagrams as the largest that a family may send leaves room for.
     MEMORY = 1 << 20
     UNIX_SLOTS = 4
+    # Powers of two.
+    PEERS = 64
+    PLACES = 256
 
 BATCH = SLOTS
+
+# Whom datagrams have come from lately: most senders send again, and most are answered. Each has one tuple for its
+# address, by which it is found when it is sent something.
+cdef struct Peer:
+    # Of IPv4 or IPv6, whose ports have the same place.
+    sockaddr_in6 address
+    socklen_t length
+
+cdef Peer peers[PEERS]
+cdef list peer_addresses = [None] * PEERS
+# By the place of the tuple in memory, where its peer is.
+cdef unsigned char places[PLACES]
+
+
+cdef object sender(const void *memory, socklen_t length):
+    """The address in *memory*, as the socket module tells it."""
+    cdef const sockaddr_in *v4 = <const sockaddr_in *>memory
+    cdef const sockaddr_in6 *v6 = <const sockaddr_in6 *>memory
+    cdef unsigned int place
+    if length == sizeof(sockaddr_in) and v4.sin_family == AF_INET:
+        place = (ntohs(v4.sin_port) ^ (v4.sin_addr.s_addr >> 24)) & (PEERS - 1)
+    elif length == sizeof(sockaddr_in6) and v6.sin6_family == AF_INET6:
+        place = ntohs(v6.sin6_port) & (PEERS - 1)
+    else:
+        return address_of(memory, length)
+    if peers[place].length != length or memcmp(&peers[place].address, memory, length) != 0:
+        address = address_of(memory, length)
+        memcpy(&peers[place].address, memory, length)
+        peers[place].length = length
+        peer_addresses[place] = address
+    else:
+        address = peer_addresses[place]
+    places[(<size_t><void *>address >> 4) & (PLACES - 1)] = <unsigned char>place
+    return address
+
+
+cdef inline socklen_t recall(int family, object address, sockaddr_storage *target) noexcept:
+    """Fill *target* if *address* is what `sender` said of a socket of *family*; returns its length, 0 otherwise."""
+    cdef unsigned int place = places[(<size_t><void *>address >> 4) & (PLACES - 1)]
+    if not peers[place].length or <void *>peer_addresses[place] != <void *>address:
+        return 0
+    if peers[place].address.sin6_family != family:
+        return 0
+    memcpy(target, &peers[place].address, peers[place].length)
+    return peers[place].length
 
 
 cpdef int known_family(object sock) except -1:
@@ -120,7 +169,7 @@ cdef class DatagramBuffer:
             message = &self._messages[index]
             received.append((
                 PyBytes_FromStringAndSize(<char *>self._vectors[index].iov_base, <Py_ssize_t>message.msg_len),
-                address_of(message.msg_hdr.msg_name, message.msg_hdr.msg_namelen),
+                sender(message.msg_hdr.msg_name, message.msg_hdr.msg_namelen),
             ))
             message.msg_hdr.msg_namelen = sizeof(sockaddr_storage)
         return received
@@ -144,7 +193,9 @@ cpdef bint send_datagram(object sock, int fd, int family, object data) except -1
 cpdef bint send_datagram_to(object sock, int fd, int family, object data, object address) except -1:
     cdef Py_buffer view
     cdef sockaddr_storage target
-    cdef socklen_t length = parse(family, address, &target)
+    cdef socklen_t length = recall(family, address, &target)
+    if not length:
+        length = parse(family, address, &target)
     if not length:
         # A name, a path, or something wrong: the socket module knows what to do and what to say.
         try:

@@ -17,12 +17,14 @@ cdef extern from "sys/epoll.h" nogil:
         EPOLL_CTL_DEL
         EPOLLIN
         EPOLLOUT
+        EPOLLONESHOT
 
 
 @cython.final
 cdef class Poller:
     cdef int _epfd
     cdef int _wakefd
+    cdef int _waiting
     cdef epoll_event _events[1024]
 
     cpdef control(self, int fd, int before, int after)

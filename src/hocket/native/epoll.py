@@ -10,13 +10,19 @@ import contextlib
 import os
 import select
 
-_EVENTS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
+_EVENTS = [
+    (select.EPOLLIN if bits & 1 else 0)
+    | (select.EPOLLOUT if bits & 2 else 0)
+    | (select.EPOLLONESHOT if bits & 4 else 0)
+    for bits in range(8)
+]
 
 
 class Poller:
     """One epoll instance and the eventfd that wakes it.
 
-    What may be done with a descriptor is told in two bits: 1, it can be read; 2, it can be written.
+    What may be done with a descriptor is told in two bits: 1, it can be read; 2, it can be written.  A third, 4, asks
+    for one report and no more, before `control` is called again.
 
     The kernel forgets a descriptor when it is closed, and hands its number out again: `control` therefore tolerates a
     registration that is gone, or that is there already.

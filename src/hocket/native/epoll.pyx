@@ -16,7 +16,7 @@ cdef extern from "sys/eventfd.h" nogil:
 
 
 cdef inline unsigned int bits(int interest) noexcept:
-    return (EPOLLIN if interest & 1 else 0) | (EPOLLOUT if interest & 2 else 0)
+    return (EPOLLIN if interest & 1 else 0) | (EPOLLOUT if interest & 2 else 0) | (EPOLLONESHOT if interest & 4 else 0)
 
 
 cdef class Poller:
@@ -86,8 +86,11 @@ cdef class Poller:
         else:
             # A signal that arrived before the wait does not interrupt it.
             PyErr_CheckSignals()
+            # For whoever looks on from another thread: the loop may be ready again before it has the interpreter back.
+            self._waiting = 1
             with nogil:
                 count = epoll_wait(self._epfd, self._events, 1024, milliseconds)
+                self._waiting = 0
         if count < 0:
             if errno != EINTR:
                 PyErr_SetFromErrno(OSError)

@@ -9,13 +9,31 @@ cdef extern from "Python.h":
     PySendResult PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result)
     int PyContext_Enter(PyObject *context)
     int PyContext_Exit(PyObject *context)
-    PyObject *PyObject_Call(PyObject *callable, PyObject *args, PyObject *kwargs)
     PyObject *Py_None
     object PyContext_CopyCurrent()
+    object PyContext_Copy(PyObject *context)
     bint PyCoro_CheckExact(object candidate)
 
 cdef extern from *:
     """
+    static int hocket_note_last(PyObject *seen, void *last) {
+        *(PyObject **)last = seen;
+        return 0;
+    }
+
+    /* The mapping that a context holds, as the garbage collector sees it: nobody ever changes one, a context that is
+       changed gets another. */
+    static inline PyObject *hocket_variables(PyObject *context) {
+        PyObject *last = NULL;
+        Py_TYPE(context)->tp_traverse(context, hocket_note_last, &last);
+        return last;
+    }
+
+    static inline int hocket_is_current(PyObject *context) {
+        PyObject *current = PyThreadState_Get()->context;
+        return current != NULL && hocket_variables(current) == hocket_variables(context);
+    }
+
     /* The exception being raised, as one object with its traceback set; the indicator is cleared. */
     static inline PyObject *hocket_take_error(void) {
     #if PY_VERSION_HEX >= 0x030C0000
@@ -66,7 +84,7 @@ cdef extern from *:
         PyObject *result, *error;
         if (PyContext_Enter(context) != 0)
             return NULL;
-        result = PyObject_Call(callback, args, NULL);
+        result = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL);
         if (result == NULL) {
             error = hocket_take_error();
             if (PyContext_Exit(context) != 0)
@@ -79,19 +97,28 @@ cdef extern from *:
             Py_CLEAR(result);
         return result;
     }
+
+    /* What was raised, or None. */
+    static inline PyObject *hocket_attempt(PyObject *callback, PyObject *args, PyObject *context) {
+        PyObject *result = hocket_call(callback, args, context);
+        if (result == NULL)
+            return hocket_take_error();
+        Py_DECREF(result);
+        return Py_NewRef(Py_None);
+    }
     """
+    bint hocket_is_current(PyObject *context)
+    object hocket_attempt(PyObject *callback, PyObject *args, PyObject *context)
     PySendResult hocket_send(PyObject *coroutine, PyObject *context, PyObject **result)
     object hocket_call(PyObject *callback, PyObject *args, PyObject *context)
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Returned:
     cdef readonly object value
 
 
 @cython.final
-@cython.freelist(16)
 cdef class Raised:
     cdef readonly object error
 
@@ -112,12 +139,32 @@ cdef inline object copy_context():
     return PyContext_CopyCurrent()
 
 
+cdef inline object copy_of(object context):
+    return PyContext_Copy(<PyObject *>context)
+
+
+cdef inline bint is_current(object context):
+    return hocket_is_current(<PyObject *>context)
+
+
 cdef inline bint is_coroutine(object candidate):
     return PyCoro_CheckExact(candidate)
 
 
+cdef inline int enter(object context) except -1:
+    return PyContext_Enter(<PyObject *>context)
+
+
+cdef inline int leave(object context) except -1:
+    return PyContext_Exit(<PyObject *>context)
+
+
 cdef inline object call(object callback, object args, object context):
     return hocket_call(<PyObject *>callback, <PyObject *>args, <PyObject *>context)
+
+
+cdef inline object attempt(object callback, object args, object context):
+    return hocket_attempt(<PyObject *>callback, <PyObject *>args, <PyObject *>context)
 
 
 cdef extern from *:

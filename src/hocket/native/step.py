@@ -67,6 +67,31 @@ def call(callback: Callable[..., object], args: tuple[Any, ...], context: Contex
         del callback, args
 
 
+def attempt(callback: Callable[..., object], args: tuple[Any, ...], context: Context) -> BaseException | None:
+    """Call *callback* inside *context*; gives what it raises, or None."""
+    try:
+        context.run(callback, *args)
+    except BaseException as error:
+        return _without_our_frame(error)
+    finally:
+        # A traceback that the callback keeps reaches this frame through those that called each other: as in `call`.
+        del callback, args
+    return None
+
+
+def copy_of(context: Context) -> Context:
+    """A copy of *context*."""
+    return context.copy()
+
+
+def is_current(context: Context) -> bool:
+    """Whether a copy of the current context would equal *context*, which is a copy that nobody has entered.
+
+    False if that cannot be told without comparing them; so it is here.
+    """
+    return False
+
+
 def is_coroutine(candidate: object) -> bool:
     """True for what an ``async def`` function returns; there are other coroutines, but these are the common ones."""
     return type(candidate) is CoroutineType

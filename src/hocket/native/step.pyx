@@ -4,11 +4,16 @@ cimport cython
 from cpython.object cimport PyObject
 
 
+# Cython takes these decorators from the definition, not from the .pxd.
+@cython.final
+@cython.freelist(64)
 cdef class Returned:
     def __init__(self, value):
         self.value = value
 
 
+@cython.final
+@cython.freelist(16)
 cdef class Raised:
     def __init__(self, error):
         self.error = error
@@ -54,5 +59,17 @@ def python_copy_context():
     return copy_context()
 
 
+def python_copy_of(context):
+    return copy_of(context)
+
+
+def python_is_current(context):
+    return is_current(context)
+
+
 def python_is_coroutine(candidate):
     return is_coroutine(candidate)
+
+
+def python_attempt(callback, args, context):
+    return attempt(callback, args, context)

@@ -231,6 +231,7 @@ class DatagramTransport(FlowControl):
                 index += 1
                 try:
                     if isinstance(item, tuple):
+                        scheduler.bytes_received += len(item[0])
                         call(self._protocol.datagram_received, item, context)
                     else:
                         call(self._protocol.error_received, (item,), context)
@@ -293,6 +294,7 @@ class DatagramTransport(FlowControl):
                 self._fatal_error(error, "Fatal write error on datagram transport")
                 return
             if sent:
+                self._scheduler.bytes_sent += data.nbytes if type(data) is memoryview else len(data)
                 return
             if self._conn_lost:
                 # About to be closed: nobody is left who could send it later.
@@ -338,6 +340,7 @@ class DatagramTransport(FlowControl):
                 self._forget_first()
                 self._fatal_error(error, "Fatal write error on datagram transport")
                 return
+            self._scheduler.bytes_sent += len(data)
             self._forget_first()
         self._maybe_resume_protocol()
         if not self._outgoing and self._writing:
@@ -467,26 +470,6 @@ class _Writer(Runnable):
         except BaseException as error:
             # error_received() or connection_lost() of the protocol has failed.
             report(transport, transport._scheduler, error, transport._write_context)
-
-
-class Datagrams:
-    """The part of an event loop that makes datagram endpoints; to be combined with `asyncio.SelectorEventLoop`, in
-    front of it."""
-
-    _datagram_buffer: DatagramBuffer | None = None
-
-    def _make_datagram_transport(
-        self: Any,
-        sock: Any,
-        protocol: Any,
-        address: Any = None,
-        waiter: Any = None,
-        extra: dict[str, Any] | None = None,
-    ) -> Any:
-        self._ensure_fd_no_transport(sock)
-        if self._datagram_buffer is None:
-            self._datagram_buffer = DatagramBuffer()
-        return DatagramTransport(self, sock, protocol, address, waiter, extra, buffer=self._datagram_buffer)
 
 
 if not cython.compiled:

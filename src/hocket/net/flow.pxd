@@ -9,6 +9,7 @@ cdef class FlowControl(Runnable):
     cdef Py_ssize_t _low_water
     cdef public bint _protocol_paused
 
+    cdef _init_flow(self, loop)
     cdef _flush_now(self)
     cdef _maybe_pause_protocol(self)
     cdef _maybe_resume_protocol(self)

@@ -20,7 +20,8 @@ class FlowControl(Runnable):
         self._loop: Any = loop
         self._protocol: Any = None
         self._buffered = 0
-        self._high_water, self._low_water = HIGH_WATER, HIGH_WATER // 4
+        self._high_water = HIGH_WATER
+        self._low_water = HIGH_WATER // 4
         self._protocol_paused = False
 
     def get_write_buffer_size(self) -> int:

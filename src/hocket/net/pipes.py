@@ -147,6 +147,7 @@ class ReadPipeTransport(Runnable):
         if not data:
             call(self._end_of_stream, (), self._context)
             return
+        self._scheduler.bytes_received += len(data)
         try:
             call(self._protocol.data_received, (data,), self._context)
         except (SystemExit, KeyboardInterrupt):
@@ -315,6 +316,7 @@ class WritePipeTransport(FlowControl):
                 return
             if taken < 0:
                 taken = 0
+            self._scheduler.bytes_sent += taken
         piece = data if type(data) is bytes else bytes(data)
         if taken == len(piece):
             return
@@ -344,6 +346,7 @@ class WritePipeTransport(FlowControl):
             return
         if count < 0:
             return
+        self._scheduler.bytes_sent += count
         self._buffered -= count
         self._take_out(count)
         if buffer:
@@ -507,21 +510,6 @@ def _repr(transport: Any, interest: int) -> str:
         if interest == WRITE:
             info.append(f"bufsize={transport.get_write_buffer_size()}")
     return f"<{' '.join(info)}>"
-
-
-class Pipes:
-    """The part of an event loop that makes transports of pipes; to be combined with `asyncio.SelectorEventLoop`, in
-    front of it."""
-
-    def _make_read_pipe_transport(
-        self: Any, pipe: Any, protocol: Any, waiter: Any = None, extra: dict[str, Any] | None = None
-    ) -> Any:
-        return ReadPipeTransport(self, pipe, protocol, waiter, extra)
-
-    def _make_write_pipe_transport(
-        self: Any, pipe: Any, protocol: Any, waiter: Any = None, extra: dict[str, Any] | None = None
-    ) -> Any:
-        return WritePipeTransport(self, pipe, protocol, waiter, extra)
 
 
 if not cython.compiled:

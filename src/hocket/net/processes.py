@@ -23,13 +23,20 @@ import contextlib
 import functools
 import os
 import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
 from hocket.core import asyncio_private
+from hocket.core.handles import Handle
+from hocket.net.spawn import Popen
 
 #: What asyncio reports for a child that somebody else has reaped.
 _UNKNOWN_EXIT_CODE = 255
+#: There the end that writes into a pipe cannot be watched, and asyncio makes a pair of sockets.
+_STDIN_IS_A_SOCKET = sys.platform.startswith("aix")
+_NO_WATCHER: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
 class ChildTransport(asyncio_private.UnixSubprocessTransport):  # type: ignore[misc]
@@ -49,10 +56,59 @@ class ChildTransport(asyncio_private.UnixSubprocessTransport):  # type: ignore[m
     _returncode: int | None
     _closed: bool
 
-    def __init__(self, loop: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        loop: Any,
+        protocol: Any,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        *,
+        waiter: Any,
+        extra: dict[str, Any] | None,
+        **kwargs: Any,
+    ) -> None:
+        self._extra = {} if extra is None else extra
+        self._closed = False
+        self._protocol = protocol
+        self._loop = loop
+        self._proc = None
+        self._pid = -1
+        self._returncode = None
+        self._pending_calls = []
+        self._pipes = {}
+        if stdin == subprocess.PIPE:
+            self._pipes[0] = None
+        if stdout == subprocess.PIPE:
+            self._pipes[1] = None
+        if stderr == subprocess.PIPE:
+            self._pipes[2] = None
+        self._finished = False
         self._pidfd = -1
-        self._waiters: set[Any] = set()
-        super().__init__(loop, *args, **kwargs)
+        self._waiters: set[Any] | None = None
+        try:
+            self._start(args=args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=bufsize, **kwargs)
+        except BaseException:
+            self.close()
+            raise
+        self._pid = self._proc.pid
+        self._extra["subprocess"] = self._proc
+        if loop.get_debug():
+            program = args if isinstance(args, (bytes, str)) else args[0]
+            asyncio_private.logger.debug("process %r created: pid %s", program, self._pid)
+        if self._pipes:
+            loop.create_task(self._connect_pipes(waiter))
+        else:
+            loop.call_soon(self._connected_none, waiter)
+
+    def _start(self, args: Any, shell: bool, stdin: Any, stdout: Any, stderr: Any, bufsize: int, **kwargs: Any) -> None:
+        if asyncio_private.popen_is_stock() and not _STDIN_IS_A_SOCKET:
+            self._proc = Popen(args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=bufsize, **kwargs)
+        else:
+            super()._start(args, shell, stdin, stdout, stderr, bufsize, **kwargs)
 
     async def _connect_pipes(self, waiter: Any) -> None:
         loop, process, pipes = self._loop, self._proc, self._pipes
@@ -89,6 +145,16 @@ class ChildTransport(asyncio_private.UnixSubprocessTransport):  # type: ignore[m
             if waiter is not None and not waiter.cancelled():
                 waiter.set_result(None)
 
+    def _connected_none(self, waiter: Any) -> None:
+        """What `_connect_pipes` does for a child without pipes, in the same turn."""
+        loop = self._loop
+        loop.call_soon(self._protocol.connection_made, self)
+        for callback, data in self._pending_calls:
+            loop.call_soon(callback, *data)
+        self._pending_calls = None
+        if not waiter.cancelled():
+            waiter.set_result(None)
+
     # -- The end of the child
 
     def _process_exited(self, returncode: int) -> None:
@@ -99,20 +165,32 @@ class ChildTransport(asyncio_private.UnixSubprocessTransport):  # type: ignore[m
             self._proc.returncode = returncode
         self._call(self._protocol.process_exited)
         self._try_finish()
-        for waiter in self._waiters:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(returncode)
-        self._waiters = set()
+
+    def _try_finish(self) -> None:
+        if self._returncode is None:
+            return
+        for pipe in self._pipes.values():
+            if pipe is None or not pipe.disconnected:
+                return
+        self._finished = True
+        self._call(self._call_connection_lost, None)
 
     async def _wait(self) -> int | None:
         """Wait until the child has ended, and return its exit code."""
         if self._returncode is None:
             waiter = self._loop.create_future()
+            if self._waiters is None:
+                self._waiters = set()
             self._waiters.add(waiter)
             try:
                 await waiter
             finally:
-                self._waiters.discard(waiter)
+                if self._waiters is not None:
+                    self._waiters.discard(waiter)
         return self._returncode
 
     def _call_connection_lost(self, error: BaseException | None) -> None:
@@ -214,7 +292,8 @@ class Processes:
         extra: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> ChildTransport:
-        with asyncio_private.child_watcher(self) as watcher:
+        chosen = asyncio_private.child_watcher(self)
+        with _NO_WATCHER if chosen is None else asyncio_private.entered(chosen) as watcher:
             waiter = self.create_future()
             child = ChildTransport(
                 self, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra, **kwargs
@@ -245,7 +324,7 @@ class Processes:
         try:
             child._pidfd = os.pidfd_open(child._pid)
             self._children.add(child)
-            self._add_reader(child._pidfd, self._child_ended, child)
+            self._driver.add_reader(child._pidfd, Handle(self._child_ended, (child,), self, None))
         except (AttributeError, OSError):
             self._unwatch_child(child)
             self._watch_child_in_thread(child)
@@ -254,7 +333,7 @@ class Processes:
         self._children.discard(child)
         pidfd, child._pidfd = child._pidfd, -1
         if pidfd >= 0:
-            self._remove_reader(pidfd)
+            self._driver.remove_reader(pidfd)
             os.close(pidfd)
 
     def _child_ended(self: Any, child: ChildTransport) -> None:

@@ -1,3 +1,5 @@
+cimport cython
+
 from hocket.core.driver cimport Driver
 from hocket.core.future cimport Future
 from hocket.core.ready cimport Runnable
@@ -13,3 +15,17 @@ cdef class Readiness(Runnable):
     cdef run(self)
     cpdef fail(self, error)
     cpdef stop(self)
+
+
+cdef class OnceReader(Runnable):
+    cdef Driver _driver
+    cdef int _fd
+    cdef readonly Future _future
+
+    @cython.locals(future=Future)
+    cdef run(self)
+    cpdef bint waits(self) except -1
+    cdef over(self, Future future)
+
+
+cdef OnceReader once_reader(loop, Driver driver, int fd)

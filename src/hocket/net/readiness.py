@@ -74,3 +74,54 @@ class Readiness(Runnable):
             if removed is not None and removed is not self:
                 driver.add_reader(self._fd, removed)
         self._fd = -1
+
+
+class OnceReader(Runnable):
+    """Waits until the descriptor *fd* can be read, time and again, for one report at a time.
+
+    It stays with the driver between two waits, which spares a call to the kernel for each.  That is harmless where a
+    report is made once (`Driver.add_reader_once`): what nobody waits for is not reported again.
+    """
+
+    __slots__ = ("_driver", "_fd", "_future")
+
+    def __init__(self, driver: Driver, fd: int) -> None:
+        self.publishes = False
+        self._driver = driver
+        self._fd = fd
+        self._future: Future | None = None
+
+    def run(self) -> None:
+        future = self._future
+        if future is None:
+            if not self._driver.reports_once(self._fd) and self._driver.reader(self._fd) is self:
+                self._driver.remove_reader(self._fd)
+            return
+        self._future = None
+        if not future._done:
+            future._finish(None)
+
+    def waits(self) -> bool:
+        """Whether somebody waits now."""
+        return self._future is not None
+
+    def over(self, future: Future) -> None:
+        """Whoever waited with *future* does not any more."""
+        if self._future is future:
+            self._future = None
+        elif self._future is not None:
+            # Another has taken his place.
+            return
+        if not self._driver.can_report_once and self._driver.reader(self._fd) is self:
+            self._driver.remove_reader(self._fd)
+
+
+def once_reader(loop: Any, driver: Driver, fd: int) -> OnceReader:
+    """What waits for *fd* from now on: the one that did before, if nobody else reads from it."""
+    reader = driver.reader(fd)
+    if not isinstance(reader, OnceReader):
+        loop._ensure_fd_no_transport(fd)
+        reader = OnceReader(driver, fd)
+    # Also if it is there already, and whatever socket has this number by now.
+    driver.add_reader_once(fd, reader)
+    return reader

@@ -60,6 +60,7 @@ class SendFile:
                     raise ConnectionError("socket is not connected", errno.ENOTCONN) from error
                 raise
             sent += taken
+            self.bytes_sent += taken
             if taken == 0 or sent == count:
                 return True
             # The file may have grown; what is new is sent in the next turn, like any other piece.

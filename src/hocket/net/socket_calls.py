@@ -20,6 +20,7 @@ from hocket.core import asyncio_private
 from hocket.native.sockets import receive_into
 from hocket.net.accept import accept_from
 from hocket.net.readiness import Readiness
+from hocket.net.socket_operations import receive, send_all
 
 #: A Unix listener whose queue is full cannot be waited for: it is tried again, after these many seconds.
 _FIRST_RETRY = 0.001
@@ -33,18 +34,16 @@ class SocketCalls:
         """Receive up to *n* bytes; none at the end of the stream.  As `asyncio.loop.sock_recv`.
 
         Raises the socket's `OSError`; `ValueError` for a blocking socket in debug mode, `TypeError` for one of TLS, and
-        `RuntimeError` for one that a transport uses.  A cancelled call has received nothing.
+        `RuntimeError` for one that a transport uses.  A cancelled call has received nothing::
 
             data = await loop.sock_recv(sock, 4096)
         """
-        self._check_socket(sock)
         if type(sock) is socket.socket and type(n) is int and 0 < n <= self._read_buffer.size:
-            # Without an exception for each "not yet", which is the usual answer to the first try.
-            receive = self._read_buffer.receive
-            while (data := receive(sock.fileno(), n)) is None:
-                await self._ready_to_read(sock)
-            return data  # type: ignore[no-any-return]
-        return await self._when_readable(sock, lambda: sock.recv(n))  # type: ignore[no-any-return]
+            return await receive(self, self._read_buffer, sock, n)  # type: ignore[no-any-return]
+        self._check_socket(sock)
+        data = await self._when_readable(sock, lambda: sock.recv(n))
+        self.bytes_received += len(data)
+        return data  # type: ignore[no-any-return]
 
     async def sock_recv_into(self: Any, sock: socket.socket, buf: Any) -> int:
         """Receive into the writable buffer *buf*; returns how many bytes.  As `sock_recv` otherwise."""
@@ -52,31 +51,41 @@ class SocketCalls:
         if type(sock) is socket.socket:
             while (count := receive_into(sock.fileno(), buf)) < 0:
                 await self._ready_to_read(sock)
-            return count
-        return await self._when_readable(sock, lambda: sock.recv_into(buf))  # type: ignore[no-any-return]
+        else:
+            count = await self._when_readable(sock, lambda: sock.recv_into(buf))
+        self.bytes_received += count
+        return count
 
     async def sock_recvfrom(self: Any, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
         """Receive one datagram of up to *bufsize* bytes; returns it and who sent it.  As `sock_recv` otherwise."""
         self._check_socket(sock)
-        return await self._when_readable(sock, lambda: sock.recvfrom(bufsize))  # type: ignore[no-any-return]
+        received = await self._when_readable(sock, lambda: sock.recvfrom(bufsize))
+        self.bytes_received += len(received[0])
+        return received  # type: ignore[no-any-return]
 
     async def sock_recvfrom_into(self: Any, sock: socket.socket, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
         """Receive one datagram of up to *nbytes* bytes (0: as many as fit) into *buf*; returns how many, and who
         sent it.  As `sock_recv` otherwise."""
         self._check_socket(sock)
         size = nbytes or len(buf)
-        return await self._when_readable(sock, lambda: sock.recvfrom_into(buf, size))  # type: ignore[no-any-return]
+        received = await self._when_readable(sock, lambda: sock.recvfrom_into(buf, size))
+        self.bytes_received += received[0]
+        return received  # type: ignore[no-any-return]
 
     async def sock_sendall(self: Any, sock: socket.socket, data: Any) -> None:
         """Send all of *data*.  As `asyncio.loop.sock_sendall`; raises as `sock_recv`.
 
         How much has left is not known of a call that failed or was cancelled.
         """
+        if type(sock) is socket.socket:
+            await send_all(self, sock, data)
+            return
         self._check_socket(sock)
         try:
             sent = sock.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
+        self.bytes_sent += sent
         rest = memoryview(data).cast("B")[sent:]
         if not rest:
             return
@@ -84,9 +93,11 @@ class SocketCalls:
         def send_more() -> bool:
             nonlocal rest
             try:
-                rest = rest[sock.send(rest) :]
+                sent = sock.send(rest)
             except (BlockingIOError, InterruptedError):
                 return False
+            self.bytes_sent += sent
+            rest = rest[sent:]
             return not rest
 
         await self._ready_to_write(sock, send_more)
@@ -97,9 +108,12 @@ class SocketCalls:
         self._check_socket(sock)
         while True:
             try:
-                return sock.sendto(data, address)
+                sent = sock.sendto(data, address)
             except (BlockingIOError, InterruptedError):
-                pass
+                sent = None
+            if sent is not None:
+                self.bytes_sent += sent
+                return sent
             await self._ready_to_write(sock)
 
     async def sock_connect(self: Any, sock: socket.socket, address: Any) -> None:

@@ -1,66 +1,62 @@
 cimport cython
 
-from hocket.core.driver cimport Driver
+from hocket.core.handles cimport Handle
 from hocket.core.ready cimport Runnable
-from hocket.core.scheduler cimport Scheduler
-from hocket.net.flow cimport FlowControl
-from hocket.net.readiness cimport Readiness
-from hocket.native.sockets cimport ReadBuffer, local_address, receive_into, send_piece, send_pieces
+from hocket.net.layer cimport Layer, hand_over
+from hocket.net.sink cimport ByteSink
+from hocket.net.stock_streams cimport sink_of
+from hocket.net.writing cimport StreamWriting
+from hocket.native.method cimport call_method, copy_of
+from hocket.native.sockets cimport ReadBuffer, address_from, close_descriptor, local_address, receive_into, set_nodelay
 from hocket.native.step cimport call, copy_context
 
 
-cdef class StreamTransport(FlowControl):
+cdef class StreamTransport(StreamWriting):
     cdef public object _source_traceback
-    cdef Scheduler _scheduler
-    cdef Driver _driver
-    cdef ReadBuffer _read_buffer
-    cdef public object _sock
-    cdef public int _sock_fd
-    cdef public dict _extra
+    cdef object _socket
+    cdef tuple _kind
+    cdef object _sockname
+    cdef object _peername
+    cdef dict _told
     cdef object _context
-    cdef object _write_context
     cdef public object _server
-    cdef list _buffer
-    cdef Py_ssize_t _gather_at_most
-    cdef bint _flush_due
-    cdef bint _writing
-    cdef _Writer _writer
-    cdef public object _empty_waiter
-    cdef public bint _eof
+    cdef object _opening
+    cdef ByteSink _sink
+    cdef Layer _layer
+    cdef bint _is_open
     cdef bint _starting
-    cdef public bint _closing
     cdef public bint _paused
-    cdef public Py_ssize_t _conn_lost
     cdef public bint _protocol_connected
     cdef bint _buffered_protocol
     cdef object __weakref__
     cdef dict __dict__
 
-    cdef _describe_socket(self)
+    cdef _init_stream(self, loop, int fd, protocol, server)
+    cdef _open(self, protocol)
+    cdef _name_socket(self, dict extra)
+    cdef _get_socket(self)
+    cdef _close_socket(self)
     cdef run(self)
-    cdef _start_reading(self)
+    cdef _read(self)
+    cdef _start(self)
+    @cython.locals(count=Py_ssize_t, buffer=ReadBuffer)
+    cdef _read_into_layer(self, Layer layer)
     @cython.locals(count=Py_ssize_t)
-    cpdef _read_into_protocol(self)
+    cdef _read_into_protocol(self)
     cpdef _end_of_stream(self)
-    cdef _write_to_lost(self)
-    cdef _append(self, data)
-    cdef _gathered(self)
-    cdef _write_later(self)
-    @cython.locals(buffer=list, count=Py_ssize_t, gathered=bint)
-    cdef _flush(self)
-    @cython.locals(buffer=list, whole=Py_ssize_t, size=Py_ssize_t)
-    cdef bint _written(self, Py_ssize_t count) except -1
-    cdef _write_failed(self, error)
-    cpdef drained(self)
-    cdef _flush_now(self)
     cdef _shutdown(self)
-    cdef _fail_sendfile(self)
     cdef _lose_soon(self, error)
     cdef _lose(self, error)
 
 
-cdef class _Writer(Runnable):
+cdef class _Ending(Runnable):
     cdef StreamTransport _transport
+    cdef object _error
+    cdef object _context
 
-    @cython.locals(transport=StreamTransport)
+    @cython.locals(transport=StreamTransport, handle=Handle)
     cdef run(self)
+
+
+@cython.locals(transport=StreamTransport)
+cpdef StreamTransport accepted_transport(loop, int fd, tuple kind, protocol, peername, server)

@@ -3,10 +3,10 @@
 **Reading.**  The transport itself stands in the ready ring when its socket can be read, reads once (so that no busy
 peer can keep others waiting), and hands the bytes to the protocol in a copy of the context in which it was made.
 
-**Writing.**  What a protocol writes during a turn is gathered and leaves in one system call when the turn ends, before
-the loop waits: an HTTP answer's headers and body are two writes and one packet.  Nothing of that can be seen from
-outside: whoever asks how much is buffered, closes, aborts, ends the stream, or writes much, has everything written
-first that the socket takes, as if it had been written at once.
+**Writing** is in `hocket.net.writing`.
+
+**Idle** connections are what servers have most of: what few ask for (a `socket.socket`, the dictionary behind
+`get_extra_info`) is made when somebody does.
 
 States: *open* → *closing* (``_closing``: no more reading, what is buffered is still written) → *lost* (``_conn_lost``
 > 0: `connection_lost` is scheduled or has been called; what is written now is counted and dropped).
@@ -22,30 +22,30 @@ from typing import Any
 
 from hocket.core import asyncio_private
 from hocket.core.driver import READ, WRITE
+from hocket.core.handles import Handle
 from hocket.core.ready import Runnable
-from hocket.core.scheduler import Scheduler
-from hocket.native.sockets import ReadBuffer
-from hocket.net.flow import FlowControl
-from hocket.net.readiness import Readiness
+from hocket.net.layer import Layer
 from hocket.net.reports import report
+from hocket.net.writing import StreamWriting
 
 try:
     import cython
 except ImportError:
     from hocket.native import uncompiled as cython
 if not cython.compiled:
-    from hocket.native.sockets import local_address, receive_into, send_piece, send_pieces
+    from hocket.native.method import call_method, copy_of
+    from hocket.native.sockets import address_from, close_descriptor, local_address, receive_into, set_nodelay
     from hocket.native.step import call, copy_context
+    from hocket.net.layer import hand_over
+    from hocket.net.stock_streams import sink_of
 
 #: The most that one read takes, in bytes.
 READ_SIZE = 256 * 1024
-#: So much is written at once instead of being gathered, in bytes.  One system call saved is then little beside the
-#: copy, and what is sent at once is freed while it is still in the processor's cache: 64 KiB messages held back until
-#: the end of a turn cost three times as much.
-_GATHER_AT_MOST = 16 * 1024
+
+_BufferedProtocol = asyncio.BufferedProtocol
 
 
-class StreamTransport(FlowControl):
+class StreamTransport(StreamWriting):
     """A connected stream socket, as `asyncio.Transport`: made by the loop, not by users.
 
     ``isinstance(transport, asyncio.Transport)`` holds through ``__class__``.
@@ -68,58 +68,98 @@ class StreamTransport(FlowControl):
         if server is not None:
             # Refused by a server that has closed.
             asyncio_private.attach(server, self)
-        self.publishes = False
-        self._init_flow(loop)
-        self._source_traceback = None
-        self._scheduler: Scheduler = loop
-        self._driver = loop._driver
-        self._read_buffer: ReadBuffer = loop._read_buffer
-        self._sock: Any = sock
-        self._sock_fd = int(sock.fileno())
-        self._extra: dict[str, Any] = {} if extra is None else extra
-        self._describe_socket()
-        # In which context the protocol hears of what is read, and of what has become of its writing: a copy of that
-        # of whoever asked for it, as with asyncio.
-        self._context: Context = copy_context()
-        self._write_context: Any = None
-        self._server = server
-        self._buffer: list[Any] = []
-        self._gather_at_most = _GATHER_AT_MOST
-        self._flush_due = False
-        self._writing = False
-        self._writer: Any = None
-        self._empty_waiter: Any = None
-        self._eof = False
-        self._starting = True
-        self._closing = False
-        self._paused = False
-        self._conn_lost = 0
-        self._protocol_connected = False
-        self.set_protocol(protocol)
-        loop._transports[self._sock_fd] = self
-        self._scheduler.enqueue(self._protocol.connection_made, (self,), None)
-        # Nothing is read before connection_made() has been called: the first run() only starts reading.
-        self._scheduler._queue.push(self)
-        if waiter is not None:
-            # Nobody is told before either.
-            self._scheduler.enqueue(asyncio_private.set_result_unless_cancelled, (waiter, None), None)
-
-    def _describe_socket(self) -> None:
-        sock = self._sock
-        try:
-            self._extra["sockname"] = local_address(sock, self._sock_fd)
-        except OSError:
-            self._extra["sockname"] = None
-        if "peername" not in self._extra:
-            try:
-                self._extra["peername"] = sock.getpeername()
-            except OSError:
-                self._extra["peername"] = None
-        self._extra["socket"] = asyncio_private.TransportSocket(sock)
+        self._socket: Any = sock
+        self._kind: Any = None
+        self._init_stream(loop, int(sock.fileno()), protocol, server)
+        self._name_socket(extra)
         if type(sock) is not socket.socket:
             asyncio_private.set_nodelay(sock)
         elif sock.proto == socket.IPPROTO_TCP:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self._open(protocol)
+        if waiter is not None:
+            # Nobody is told before connection_made() has been called.
+            self._scheduler.enqueue(asyncio_private.set_result_unless_cancelled, (waiter, None), None)
+
+    def _init_stream(self, loop: Any, fd: int, protocol: Any, server: Any) -> None:
+        self.publishes = False
+        self._init_writing(loop, fd)
+        self._source_traceback = None
+        # What the socket is known by: its names, and all else that there is to tell, once somebody has asked.
+        self._sockname: Any = None
+        self._peername: Any = None
+        self._told: dict[str, Any] | None = None
+        # In which context the protocol hears of what is read: a copy of that of whoever asked for it, as with asyncio.
+        self._context: Context = copy_context()
+        self._server = server
+        self._starting = True
+        self._paused = False
+        self._protocol_connected = False
+        self.set_protocol(protocol)
+
+    def _open(self, protocol: Any) -> None:
+        """Have connection_made() called, and then start reading."""
+        self._is_open = True
+        self._scheduler.connections_opened += 1
+        if self._sock_fd >= 0:
+            self._streams._transports.put(self._sock_fd, self)
+        if self._scheduler._debug:
+            self._opening: Any = None
+            self._scheduler.enqueue(protocol.connection_made, (self,), None)
+        else:
+            self._opening = protocol.connection_made
+        self._scheduler._queue.push(self)
+
+    def _name_socket(self, extra: dict[str, Any] | None) -> None:
+        try:
+            self._sockname = local_address(self._socket, self._sock_fd)
+        except OSError:
+            pass
+        if extra is not None and "peername" in extra:
+            self._peername = extra["peername"]
+        else:
+            try:
+                self._peername = self._socket.getpeername()
+            except OSError:
+                pass
+        if extra:
+            extra["sockname"] = self._sockname
+            extra["peername"] = self._peername
+            extra["socket"] = asyncio_private.TransportSocket(self._socket)
+            self._told = extra
+
+    @property
+    def _sock(self) -> Any:
+        """The socket, which belongs to the transport; None when it is closed."""
+        return self._get_socket() if self._is_open else None
+
+    def _get_socket(self) -> Any:
+        if self._socket is None:
+            if self._kind is None:
+                self._socket = _closed_socket()
+            else:
+                family, kind, proto = self._kind
+                self._socket = socket.socket(family, kind, proto, self._sock_fd)
+                self._kind = None
+        return self._socket
+
+    def _close_socket(self) -> None:
+        self._scheduler.connections_closed += 1
+        if self._kind is not None:
+            self._kind = None
+            close_descriptor(self._sock_fd)
+        elif self._socket is not None:
+            self._socket.close()
+
+    @property
+    def _extra(self) -> dict[str, Any]:
+        if self._told is None:
+            self._told = {
+                "peername": address_from(self._peername),
+                "socket": asyncio_private.TransportSocket(self._get_socket()),
+                "sockname": self._sockname,
+            }
+        return self._told
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -127,7 +167,7 @@ class StreamTransport(FlowControl):
 
     def __repr__(self) -> str:
         info = [type(self).__name__]
-        if self._sock is None:
+        if not self._is_open:
             info.append("closed")
         elif self._closing:
             info.append("closing")
@@ -142,23 +182,31 @@ class StreamTransport(FlowControl):
     def disown(self) -> None:
         """In the child of a fork: the connection is the parent's.  Nothing is sent or received here."""
         self._conn_lost += 1
-        self._buffer = []
-        self._buffered = 0
+        self._discard()
         self._flush_due = False
 
     def __del__(self) -> None:
-        if self._sock is not None and self._scheduler._owner:
-            self._sock.close()
-        elif self._sock is not None:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
-            self._sock.close()
-            if self._server is not None:
-                asyncio_private.detach(self._server, self)
+        if not self._is_open:
+            return
+        if self._scheduler._owner:
+            self._close_socket()
+            return
+        warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)  # noqa: B028  # nobody called
+        self._close_socket()
+        if self._server is not None:
+            asyncio_private.detach(self._server, self)
 
     # -- What the transport tells of itself
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """One of ``socket``, ``sockname``, ``peername``, or what the maker added; *default* if there is no such."""
+        if self._told is None:
+            if name == "peername":
+                return address_from(self._peername)
+            if name == "sockname":
+                return self._sockname
+            if name != "socket":
+                return default
         return self._extra.get(name, default)
 
     def get_protocol(self) -> Any:
@@ -167,7 +215,9 @@ class StreamTransport(FlowControl):
 
     def set_protocol(self, protocol: Any) -> None:
         """Hand all that comes from now on to *protocol*, an `asyncio.Protocol` or `asyncio.BufferedProtocol`."""
-        self._buffered_protocol = isinstance(protocol, asyncio.BufferedProtocol)
+        self._buffered_protocol = isinstance(protocol, _BufferedProtocol)
+        self._sink = sink_of(protocol, self._scheduler._debug)
+        self._layer: Layer | None = protocol if isinstance(protocol, Layer) else None
         self._protocol = protocol
         self._protocol_connected = True
 
@@ -203,70 +253,125 @@ class StreamTransport(FlowControl):
             asyncio_private.logger.debug("%r resumes reading", self)
 
     def run(self) -> None:
-        """The socket can be read."""
-        if self._conn_lost or self._paused or self._closing:
-            self._starting = False
-            return
+        """The socket can be read; or the connection is new."""
         if self._starting:
-            self._start_reading()
+            self._start()
             return
-        if self._buffered_protocol:
-            call(self._read_into_protocol, (), self._context)
+        if self._conn_lost or self._paused or self._closing:
             return
+        data = None
+        self._receiving = True
         try:
-            data = self._read_buffer.read(self._sock_fd)
-        except OSError as error:
-            call(self._fatal_error, (error, "Fatal read error on socket transport"), self._context)
-            return
-        if data is None:
-            return
-        if not data:
-            call(self._end_of_stream, (), self._context)
-            return
+            if self._layer is not None:
+                self._read_into_layer(self._layer)
+            elif self._buffered_protocol:
+                self._read_into_protocol()
+            else:
+                data = self._read()
+        finally:
+            self._receiving = False
+            if self._flush_due:
+                self.flush_gathered()
+        if data is not None:
+            self._streams._read_buffer.give_back(data)
+
+    def _read(self) -> Any:
+        """Hand what has come to the protocol; returns it."""
         context = self._context
         try:
-            call(self._protocol.data_received, (data,), context)
+            data = self._streams._read_buffer.read(self._sock_fd)
+        except OSError as error:
+            call(self._fatal_error, (error, "Fatal read error on socket transport"), context)
+            return None
+        if data is None:
+            return None
+        if not data:
+            call(self._end_of_stream, (), context)
+            return None
+        self._scheduler.bytes_received += len(data)
+        try:
+            if self._sink is None or not self._sink.receive(data):
+                call_method(self._protocol, "data_received", data, context)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
             call(self._fatal_error, (error, "Fatal error: protocol.data_received() call failed."), context)
+            return None
+        return data
 
-    def _start_reading(self) -> None:
+    def _start(self) -> None:
+        opening = self._opening
+        if opening is not None:
+            self._opening = None
+            context = copy_of(self._context)
+            try:
+                call(opening, (self,), context)
+            except (SystemExit, KeyboardInterrupt):
+                # Reading starts if the loop goes on.
+                self._scheduler._queue.push(self)
+                raise
+            except BaseException as error:
+                Handle(opening, (self,), self._scheduler, context)._report(error, opening, (self,))
         self._starting = False
+        if self._conn_lost or self._paused or self._closing:
+            return
         try:
             self._driver.add_reader(self._sock_fd, self)
         except (OSError, ValueError) as error:
             # Not a descriptor that can be waited for.
             report(self, self._scheduler, error, self._context)
 
-    def _read_into_protocol(self) -> None:
+    def _read_into_layer(self, layer: Layer) -> None:
+        context = self._context
+        buffer = self._streams._read_buffer
         try:
-            buffer = self._protocol.get_buffer(-1)
+            count = buffer.fill(self._sock_fd)
+        except OSError as error:
+            call(self._fatal_error, (error, "Fatal read error on socket transport"), context)
+            return
+        if count < 0:
+            return
+        if count == 0:
+            call(self._end_of_stream, (), context)
+            return
+        self._scheduler.bytes_received += count
+        try:
+            hand_over(layer, buffer, count, context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            call(self._fatal_error, (error, "Fatal error: protocol.buffer_updated() call failed."), context)
+
+    def _read_into_protocol(self) -> None:
+        context = self._context
+        try:
+            buffer = call_method(self._protocol, "get_buffer", -1, context)
             if not len(buffer):
                 raise RuntimeError("get_buffer() returned an empty buffer")
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._fatal_error(error, "Fatal error: protocol.get_buffer() call failed.")
+            call(self._fatal_error, (error, "Fatal error: protocol.get_buffer() call failed."), context)
             return
         try:
             count = receive_into(self._sock_fd, buffer)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._fatal_error(error, "Fatal read error on socket transport")
+            call(self._fatal_error, (error, "Fatal read error on socket transport"), context)
             return
         if count < 0:
             return
         if count == 0:
-            self._end_of_stream()
+            call(self._end_of_stream, (), context)
             return
+        self._scheduler.bytes_received += count
         try:
-            self._protocol.buffer_updated(count)
+            call_method(self._protocol, "buffer_updated", count, context)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._fatal_error(error, "Fatal error: protocol.buffer_updated() call failed.")
+            call(self._fatal_error, (error, "Fatal error: protocol.buffer_updated() call failed."), context)
 
     def _end_of_stream(self) -> None:
         if self._scheduler._debug:
@@ -284,153 +389,6 @@ class StreamTransport(FlowControl):
         else:
             self.close()
 
-    # -- Writing
-
-    def write(self, data: Any) -> None:
-        """Send *data*: bytes, or a bytearray or memoryview, which may be changed again at once.  Never blocks.
-
-        Raises `TypeError` for other types, and `RuntimeError` after `write_eof` or during a `sendfile`.
-        """
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise _not_bytes(data)
-        if self._eof:
-            raise RuntimeError("Cannot call write() after write_eof()")
-        if self._empty_waiter is not None:
-            raise RuntimeError("unable to write; sendfile is in progress")
-        if not data:
-            return
-        if self._conn_lost:
-            self._write_to_lost()
-            return
-        self._append(data)
-        self._gathered()
-
-    def writelines(self, list_of_data: Any) -> None:
-        """Send all of *list_of_data*, pieces as `write` takes them, one after another."""
-        if self._eof:
-            raise RuntimeError("Cannot call writelines() after write_eof()")
-        if self._empty_waiter is not None:
-            raise RuntimeError("unable to writelines; sendfile is in progress")
-        pieces = list(list_of_data)
-        for data in pieces:
-            if not isinstance(data, (bytes, bytearray, memoryview)):
-                raise _not_bytes(data)
-        if not pieces:
-            return
-        if self._conn_lost:
-            self._write_to_lost()
-            return
-        for data in pieces:
-            if data:
-                self._append(data)
-        if self._buffer:
-            self._gathered()
-
-    def _write_to_lost(self) -> None:
-        if self._scheduler._owner:
-            self._scheduler._check_closed()
-        if self._conn_lost >= asyncio_private.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
-            asyncio_private.logger.warning("socket.send() raised exception.")
-        self._conn_lost += 1
-
-    def _append(self, data: Any) -> None:
-        # What the caller may change, or whose length is not in bytes, is copied.
-        piece = data if type(data) is bytes else bytes(data)
-        self._buffer.append(piece)
-        self._buffered += len(piece)
-
-    def _gathered(self) -> None:
-        """Have what is buffered sent: when the turn ends, or at once if it is much."""
-        if self._writing:
-            self._maybe_pause_protocol()
-        elif self._buffered >= self._gather_at_most or self._buffered > self._high_water:
-            self._flush()
-            self._maybe_pause_protocol()
-        elif not self._flush_due:
-            self._flush_due = True
-            self._write_later()
-            self._scheduler.at_turn_end(self._writer)
-
-    def _write_later(self) -> None:
-        """Have the rest of the writing done in a copy of the current context, as asyncio's watch for it would be."""
-        self._write_context = copy_context()
-        if self._writer is None:
-            self._writer = _Writer(self)
-
-    def _flush(self) -> None:
-        """Write what the socket takes now.  If that is not all, the rest follows when it takes more."""
-        gathered = self._flush_due
-        self._flush_due = False
-        buffer = self._buffer
-        try:
-            while buffer:
-                count = send_piece(self._sock_fd, buffer[0]) if len(buffer) == 1 else send_pieces(self._sock_fd, buffer)
-                if count < 0:
-                    break
-                self._buffered -= count
-                if not self._written(count):
-                    break
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._write_failed(error)
-            return
-        if buffer:
-            if not self._writing:
-                self._writing = True
-                if not gathered:
-                    self._write_later()
-                self._driver.add_writer(self._sock_fd, self._writer)
-        elif self._writing:
-            self._writing = False
-            self._driver.remove_writer(self._sock_fd)
-
-    def _written(self, count: int) -> bool:
-        """Take the first *count* bytes out of the buffer.  True if whole pieces left, and more may be tried."""
-        buffer = self._buffer
-        whole = 0
-        while whole < len(buffer):
-            size = len(buffer[whole])
-            if size > count:
-                break
-            count -= size
-            whole += 1
-        if whole:
-            del buffer[:whole]
-        if count:
-            buffer[0] = memoryview(buffer[0])[count:]
-        return count == 0
-
-    def _write_failed(self, error: BaseException) -> None:
-        waiter = self._empty_waiter
-        self._fatal_error(error, "Fatal write error on socket transport")
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
-
-    def drained(self) -> None:
-        """Write what is due; then see to whoever waited for the buffer to empty."""
-        if self._conn_lost or not self._buffer:
-            self._flush_due = False
-            return
-        self._flush()
-        if self._conn_lost:
-            return
-        self._maybe_resume_protocol()
-        if self._buffer:
-            return
-        if self._closing:
-            if not self._conn_lost:
-                self._lose(None)
-            return
-        if self._empty_waiter is not None and not self._empty_waiter.done():
-            self._empty_waiter.set_result(None)
-        if self._eof:
-            self._shutdown()
-
-    def _flush_now(self) -> None:
-        if self._flush_due and not self._conn_lost:
-            self._flush()
-
     # -- The end
 
     def can_write_eof(self) -> bool:
@@ -443,12 +401,12 @@ class StreamTransport(FlowControl):
             return
         self._eof = True
         self._flush_now()
-        if not self._buffer and not self._conn_lost:
+        if not self._buffered and not self._conn_lost:
             self._shutdown()
 
     def _shutdown(self) -> None:
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            self._get_socket().shutdown(socket.SHUT_WR)
         except OSError as error:
             # The peer has gone meanwhile.
             self._fatal_error(error, "Fatal error on socket transport")
@@ -462,10 +420,10 @@ class StreamTransport(FlowControl):
             return
         self._closing = True
         if self._scheduler._owner:
-            self._sock.close()
+            self._close_socket()
             return
         self._driver.remove_reader(self._sock_fd)
-        if not self._buffer:
+        if not self._buffered:
             self._lose_soon(None)
 
     def abort(self) -> None:
@@ -477,6 +435,7 @@ class StreamTransport(FlowControl):
         self._force_close(None)
 
     def _fatal_error(self, error: BaseException, message: str = "Fatal error on transport") -> None:
+        self._flush_now()
         if isinstance(error, OSError):
             if self._scheduler._debug:
                 asyncio_private.logger.debug("%r: %s", self, message, exc_info=error)
@@ -489,8 +448,7 @@ class StreamTransport(FlowControl):
     def _force_close(self, error: BaseException | None) -> None:
         if self._conn_lost:
             return
-        self._buffer = []
-        self._buffered = 0
+        self._discard()
         if self._writing:
             self._writing = False
             self._driver.remove_writer(self._sock_fd)
@@ -501,7 +459,11 @@ class StreamTransport(FlowControl):
 
     def _lose_soon(self, error: BaseException | None) -> None:
         self._conn_lost += 1
-        self._scheduler.enqueue(self._connection_lost, (error,), None)
+        if self._scheduler._debug:
+            self._scheduler.enqueue(self._connection_lost, (error,), None)
+        else:
+            self._scheduler._check_closed()
+            self._scheduler._queue.push(_Ending(self, error))
 
     def _lose(self, error: BaseException | None) -> None:
         self._conn_lost += 1
@@ -514,9 +476,11 @@ class StreamTransport(FlowControl):
         finally:
             if self._empty_waiter is not None:
                 self._fail_sendfile()
-            self._sock.close()
-            self._sock = None
+            self._close_socket()
+            self._is_open = False
             self._protocol = None
+            self._sink = None
+            self._layer = None
             self._loop = None
             self._writer = None
             server = self._server
@@ -524,54 +488,64 @@ class StreamTransport(FlowControl):
             if server is not None:
                 asyncio_private.detach(server, self)
 
-    # -- For the loop's sendfile, which needs the buffer empty and writes on the socket itself
 
-    def _make_empty_waiter(self) -> Any:
-        if self._empty_waiter is not None:
-            raise RuntimeError("Empty waiter is already set")
-        self._flush_now()
-        self._empty_waiter = self._loop.create_future()
-        if not self._buffer:
-            self._empty_waiter.set_result(None)
-        return self._empty_waiter
+class _Ending(Runnable):
+    """`connection_lost`, which is due: a handle that needs neither a bound method nor a tuple."""
 
-    def _reset_empty_waiter(self) -> None:
-        self._empty_waiter = None
+    __slots__ = ("_context", "_error", "_transport")
 
-    def _fail_sendfile(self) -> None:
-        """Tell whoever waits to send a file on what was our socket."""
-        error = ConnectionError("Connection is closed by peer")
-        sender = self._driver.remove_writer(self._sock_fd)
-        if isinstance(sender, Readiness):
-            sender.fail(error)
-        elif not self._empty_waiter.done():
-            self._empty_waiter.set_exception(error)
-
-
-class _Writer(Runnable):
-    """Runs when the turn ends or the socket can be written: the other half of a `StreamTransport`."""
-
-    __slots__ = ("_transport",)
-
-    def __init__(self, transport: StreamTransport) -> None:
+    def __init__(self, transport: StreamTransport, error: BaseException | None) -> None:
         self.publishes = False
         self._transport = transport
+        self._error = error
+        self._context = copy_context()
 
     def run(self) -> None:
-        transport = self._transport
+        transport, error = self._transport, self._error
         try:
-            call(transport.drained, (), transport._write_context)
+            call_method(transport, "_connection_lost", error, self._context)
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:
-            # The protocol's connection_lost() has failed; it is told by whoever calls it.
-            report(transport, transport._scheduler, error, transport._write_context)
+        except BaseException as raised:
+            ending = transport._connection_lost
+            handle = Handle(ending, (error,), transport._scheduler, self._context)
+            handle._report(raised, ending, (error,))
+        finally:
+            # The traceback holds this frame, and would hold the exception: a cycle.
+            self._error = error = None
+
+
+def accepted_transport(loop: Any, fd: int, kind: Any, protocol: Any, peername: Any, server: Any) -> StreamTransport:
+    """The transport of a connection that has been accepted, without a `socket.socket` around its descriptor *fd*.
+
+    *kind* is its family, type and protocol, as `socket.socket` takes them, *peername* what `accept` has told.  If this
+    fails, *fd* is still the caller's.
+    """
+    transport = StreamTransport.__new__(StreamTransport)
+    if server is not None:
+        asyncio_private.attach(server, transport)
+    transport._socket = None
+    transport._init_stream(loop, fd, protocol, server)
+    transport._peername = peername
+    try:
+        transport._sockname = local_address(None, fd)
+    except OSError:
+        pass
+    if kind[0] != socket.AF_UNIX:
+        set_nodelay(fd)
+    transport._kind = kind
+    transport._open(protocol)
+    return transport
+
+
+def _closed_socket() -> socket.socket:
+    """What `get_extra_info` shows of a socket that nobody asked for while it was open."""
+    closed = socket.socket.__new__(socket.socket)
+    closed._io_refs = 0  # type: ignore[attr-defined]
+    closed._closed = True  # type: ignore[attr-defined]
+    return closed
 
 
 if not cython.compiled:
     # C attributes have a value from the start: what an `__init__` that fails leaves behind is looked at too.
-    StreamTransport._sock = None
-
-
-def _not_bytes(data: object) -> TypeError:
-    return TypeError(f"data argument must be a {asyncio_private.BYTES_LIKE} object, not {type(data).__name__!r}")
+    StreamTransport._is_open = False

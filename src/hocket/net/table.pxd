@@ -6,4 +6,5 @@ cdef class TransportTable:
 
     @cython.locals(number=Py_ssize_t)
     cdef object _transport(self, fd)
+    cpdef put(self, Py_ssize_t fd, transport)
     cpdef check(self, fd)

@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+_reference = weakref.ref
+
 
 def fileno(fd: Any) -> int:
     """The number of *fd*, which is one or has a `fileno`.  Raises `ValueError` for anything else."""
@@ -32,9 +34,13 @@ class TransportTable:
     def __setitem__(self, fd: Any, transport: Any) -> None:
         if not isinstance(fd, int) or fd < 0:
             return
+        self.put(fd, transport)
+
+    def put(self, fd: int, transport: Any) -> None:
+        """Note that *transport* uses *fd*, which is not negative."""
         if fd >= len(self._references):
             self._references.extend([None] * (fd + 1 - len(self._references)))
-        self._references[fd] = weakref.ref(transport)
+        self._references[fd] = _reference(transport)
 
     def __getitem__(self, fd: int) -> Any:
         transport = self._transport(fd)

@@ -7,20 +7,11 @@ import ssl
 from typing import Any
 
 from hocket.core import asyncio_private
-from hocket.net.stream import READ_SIZE, StreamTransport
-from hocket.net.tls_transport import TlsTransport
+from hocket.net.stream import StreamTransport
 
 
 class Tls:
     """To be combined with `asyncio.SelectorEventLoop`, in front of it."""
-
-    @property
-    def _tls_buffer(self: Any) -> memoryview:
-        """What all TLS connections of a loop read into, one after another; made when the first one is."""
-        buffer = self.__dict__.get("_tls_view")
-        if buffer is None:
-            buffer = self._tls_view = memoryview(bytearray(READ_SIZE))
-        return buffer  # type: ignore[no-any-return]
 
     def _make_ssl_transport(
         self: Any,
@@ -37,7 +28,7 @@ class Tls:
         ssl_shutdown_timeout: float | None = None,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)
-        tls = TlsTransport(
+        tls = _transport_class()(
             self,
             protocol,
             sslcontext or _default_context(server_side, server_hostname),
@@ -65,7 +56,7 @@ class Tls:
         As `asyncio.loop.start_tls`.  What was written before leaves before; a protocol that was told to stop writing
         is told to go on when it may.  On a server, what an `asyncio.StreamReader` has received and nobody has read
         belongs to the session.  Raises `TypeError` for a transport or context that will not do, and what the handshake
-        failed with; then, and when cancelled, *transport* is closed.  Returns None if *transport* was closing already.
+        failed with; then, and when cancelled, *transport* is closed.  Returns None if *transport* was closing already::
 
             transport = await loop.start_tls(transport, protocol, context, server_hostname="example.org")
         """
@@ -74,7 +65,7 @@ class Tls:
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         waiter = self.create_future()
-        tls = TlsTransport(
+        tls = _transport_class()(
             self,
             protocol,
             sslcontext,
@@ -98,6 +89,13 @@ class Tls:
             raise
         # As with asyncio, None tells of a transport that was closing before: nothing has failed.
         return tls if tls._transport is not None else None
+
+
+def _transport_class() -> Any:
+    """Imported when the first connection needs it: to look OpenSSL over takes time that a program without TLS saves."""
+    from hocket.net.tls_transport import TlsTransport
+
+    return TlsTransport
 
 
 def _unread(protocol: Any) -> bytes:

@@ -24,12 +24,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import warnings
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from hocket.core import asyncio_private
-from hocket.net.limits import watermarks
+from hocket.native.sockets import ReadBuffer
+from hocket.net.stream import READ_SIZE, StreamTransport
+from hocket.net.tls_flow import TlsFlow
 from hocket.net.tls_session import TlsSession
 
 # The states; and how much of its life the application's protocol has seen.
@@ -54,7 +55,7 @@ class SSLTransport(asyncio_private.SSLProtocolTransport, asyncio.BufferedProtoco
     """What a `TlsTransport` passes for: both of its sides."""
 
 
-class TlsTransport:
+class TlsTransport(TlsFlow):
     """A TLS connection, as `asyncio.Transport`: made by the loop, not by users.
 
     ``isinstance(transport, asyncio.Transport)`` holds through ``__class__``.
@@ -77,6 +78,7 @@ class TlsTransport:
     ) -> None:
         self._closed = True  # Until there is something to close.
         self._raw: Any = None
+        self._stream = None
         self._handshake_timeout = handshake_timeout
         self._shutdown_timeout = shutdown_timeout
         self._loop: Any = loop
@@ -88,20 +90,11 @@ class TlsTransport:
         self._state = _OPENING
         self._app_state = _NOT_MADE if call_connection_made else _MADE
         # Nobody keeps anything in it from one call to the next.
-        self._view: memoryview = loop._tls_buffer
+        self._view: memoryview = loop._read_buffer.view
         self._eof = False
         self._discarded = 0
         self._writes_after_close = 0
-        # Reading: by the application, and by the transport beneath.
-        self._reading_paused = False
-        self._raw_reading_paused = False
-        self._read_high, self._read_low = watermarks(None, None, asyncio_private.SSL_READ_HIGH_WATER)
-        # Writing: what OpenSSL has not taken yet, because it waits for the peer.
-        self._backlog: deque[Any] = deque()
-        self._backlog_size = 0
-        self._raw_writing_paused = False
-        self._protocol_paused = False
-        self._write_high, self._write_low = watermarks(None, None, asyncio_private.SSL_WRITE_HIGH_WATER)
+        self._init_flow()
         self.set_protocol(protocol)
         self._closed = False
 
@@ -122,7 +115,8 @@ class TlsTransport:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``sslcontext``, after the handshake also ``ssl_object`` (an `ssl.SSLObject`), ``peercert``, ``cipher`` and
-        ``compression``; whatever else the transport beneath knows."""
+        ``compression``, and ``tls_engine``: how data is encrypted here, ``"openssl"`` directly or by the module
+        ``"ssl"`` (see `hocket.tls_engine`).  Whatever else the transport beneath knows."""
         if name in self._extra:
             return self._extra[name]
         if self._raw is not None:
@@ -161,7 +155,7 @@ class TlsTransport:
         """Take over *transport*, open already: what its protocol had *received* and not read, and whether it was told
         to stop writing."""
         if received:
-            self._session.feed(received)
+            self._session.feed(received, len(received))
         if getattr(transport, "_protocol_paused", False):
             self._raw_writing_paused = self._protocol_paused = True
         transport.set_protocol(self)
@@ -171,6 +165,7 @@ class TlsTransport:
         if self._state == _CLOSED:
             return  # Lost before it was made: it was closing when it was to be upgraded.
         self._raw = transport
+        self._stream = transport if type(transport) is StreamTransport else None
         if self._closed:
             # Closed before it was open.
             self._state = _CLOSED
@@ -187,9 +182,17 @@ class TlsTransport:
         """Where the transport beneath reads into."""
         return self._view
 
+    def received(self, buffer: ReadBuffer, count: int) -> None:
+        if self._state == _WRAPPED and not (self._buffered_protocol or self._reading_paused or self._closed):
+            # It is decrypted before anything else happens.
+            self._session.lend(buffer, count)
+        else:
+            self._session.feed(buffer.view, count)
+        self._proceed()
+
     def buffer_updated(self, nbytes: int) -> None:
         """*nbytes* have come, encrypted."""
-        self._session.feed(self._view[:nbytes])
+        self._session.feed(self._view, nbytes)
         self._proceed()
 
     def _proceed(self) -> None:
@@ -236,20 +239,12 @@ class TlsTransport:
             self._app_state = _LOST
             self._loop.call_soon(self._protocol.connection_lost, exc)
         self._raw = None
+        self._stream = None
         self._protocol = None
         self._stop_timer()
         if exc is None and self._app_state == _NOT_MADE:
             exc = ConnectionAbortedError("the connection was closed before the TLS handshake was complete")
         self._wake_waiter(exc)
-
-    def pause_writing(self) -> None:
-        """The transport beneath has enough: keep back what is encrypted."""
-        self._raw_writing_paused = True
-
-    def resume_writing(self) -> None:
-        """The transport beneath takes more."""
-        self._raw_writing_paused = False
-        self._send()
 
     # -- The handshake
 
@@ -281,6 +276,7 @@ class TlsTransport:
             cipher=session.cipher(),
             compression=session.compression(),
             ssl_object=session,
+            tls_engine=self._session.engine(),
         )
         if self._app_state == _NOT_MADE:
             self._app_state = _MADE
@@ -335,35 +331,6 @@ class TlsTransport:
         if self._state >= _WRAPPED:
             self._proceed()
 
-    def get_read_buffer_size(self) -> int:
-        """How many bytes have come, still encrypted, that the application has not been given."""
-        return self._session.fed()
-
-    def get_read_buffer_limits(self) -> tuple[int, int]:
-        """The low and the high-water mark of the read buffer, in bytes."""
-        return (self._read_low, self._read_high)
-
-    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """While reading is paused, stop reading from the peer above *high* bytes, and go on below *low*.
-
-        By default *high* is 256 KiB and *low* a quarter of it.  Raises `ValueError` unless high >= low >= 0.
-        """
-        self._read_high, self._read_low = watermarks(high, low, asyncio_private.SSL_READ_HIGH_WATER)
-        self._control_reading()
-
-    def _control_reading(self) -> None:
-        raw = self._raw
-        if raw is None:
-            return
-        size = self._session.fed()
-        if self._raw_reading_paused:
-            if size <= self._read_low:
-                self._raw_reading_paused = False
-                raw.resume_reading()
-        elif size > self._read_high:
-            self._raw_reading_paused = True
-            raw.pause_reading()
-
     def _read(self) -> None:
         """Hand on what has come, and answer the peer's own requests to the session."""
         try:
@@ -372,7 +339,7 @@ class TlsTransport:
                     self._read_into_protocol()
                 else:
                     self._read_bytes()
-                if self._backlog:
+                if self._backlog_size:
                     self._write()
                 else:
                     self._send()
@@ -381,16 +348,18 @@ class TlsTransport:
             self._fatal_error(error, "Fatal error on SSL protocol")
 
     def _read_bytes(self) -> None:
-        view = self._view
+        session = self._session
         while not self._reading_paused and not self._closed:
-            filled, error, at_end = self._session.decrypt(view)
-            if filled:
-                self._protocol.data_received(bytes(view[:filled]))
+            data = session.decrypt_all(READ_SIZE)
+            # Whoever is called now may decrypt as well.
+            error, at_end = session.error, session.at_end
+            if data:
+                self._protocol.data_received(data)
             if error is not None:
                 raise error
             if at_end:
                 self._closed_by_peer()
-            elif filled == len(view):
+            elif data and session.has_pending():
                 continue
             return
 
@@ -399,7 +368,8 @@ class TlsTransport:
             buffer = self._protocol.get_buffer(self._session.fed())
             if not len(buffer):
                 raise RuntimeError("get_buffer() returned an empty buffer")
-            filled, error, at_end = self._session.decrypt(buffer)
+            filled = self._session.decrypt(buffer)
+            error, at_end = self._session.error, self._session.at_end
             if filled:
                 self._protocol.buffer_updated(filled)
             if error is not None:
@@ -435,8 +405,17 @@ class TlsTransport:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data: expecting a bytes-like instance, got {type(data).__name__}")
-        if data:
-            self._write_all((data,))
+        if not data:
+            return
+        if self._closed or self._state >= _FLUSHING:
+            self._write_to_closed()
+            return
+        try:
+            self._encrypt(data)
+            if self._state == _WRAPPED:
+                self._send()
+        except Exception as error:
+            self._fatal_error(error, "Fatal error on SSL protocol")
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Send all of *list_of_data*, pieces as `write` takes them, one after another."""
@@ -444,21 +423,8 @@ class TlsTransport:
         for data in pieces:
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise TypeError(f"data: expecting a bytes-like instance, got {type(data).__name__}")
-        self._write_all(pieces)
-
-    def can_write_eof(self) -> bool:
-        """False: TLS, as asyncio speaks it, cannot be closed for writing alone."""
-        return False
-
-    def write_eof(self) -> None:
-        """Raises `NotImplementedError`; see `can_write_eof`."""
-        raise NotImplementedError("a TLS connection cannot be closed for writing alone: use close()")
-
-    def _write_all(self, pieces: Iterable[Any]) -> None:
         if self._closed or self._state >= _FLUSHING:
-            if self._writes_after_close >= asyncio_private.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
-                asyncio_private.logger.warning("SSL connection is closed")
-            self._writes_after_close += 1
+            self._write_to_closed()
             return
         try:
             for data in pieces:
@@ -468,86 +434,30 @@ class TlsTransport:
         except Exception as error:
             self._fatal_error(error, "Fatal error on SSL protocol")
 
+    def can_write_eof(self) -> bool:
+        """False: TLS, as asyncio speaks it, cannot be closed for writing alone."""
+        return False
+
+    def write_eof(self) -> None:
+        """Raises `NotImplementedError`; see `can_write_eof`."""
+        raise NotImplementedError("a TLS connection cannot be closed for writing alone: use close()")
+
+    def _write_to_closed(self) -> None:
+        if self._writes_after_close >= asyncio_private.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
+            asyncio_private.logger.warning("SSL connection is closed")
+        self._writes_after_close += 1
+
     def _encrypt(self, data: Any) -> None:
         if type(data) is memoryview and data.format != "B":
             data = bytes(data)  # Its length is not in bytes.
         size = len(data)
-        if self._state == _WRAPPED and not self._backlog:
+        if self._state == _WRAPPED and not self._backlog_size:
             taken = self._session.encrypt(data)
             if taken == size:
                 return
             data = memoryview(data)[taken:]
         # The caller may change what is not bytes.
         self._append(data if type(data) is bytes else bytes(data))
-
-    def _append(self, data: bytes) -> None:
-        if data:
-            self._backlog.append(data)
-            self._backlog_size += len(data)
-
-    def _write(self) -> None:
-        """Have OpenSSL take what it has not taken yet, and send."""
-        backlog = self._backlog
-        while backlog:
-            data = backlog[0]
-            taken = self._session.encrypt(data)
-            self._backlog_size -= taken
-            if taken < len(data):
-                backlog[0] = data[taken:]
-                break
-            backlog.popleft()
-        self._send()
-
-    def _send(self) -> None:
-        raw = self._raw
-        if raw is None:
-            return
-        if not self._raw_writing_paused and self._session.outgoing():
-            raw.write(self._session.take())
-        self._control_writing()
-
-    def get_write_buffer_size(self) -> int:
-        """How many bytes the transport beneath has not been given yet."""
-        return self._session.outgoing() + self._backlog_size
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The low and the high-water mark of the write buffer, in bytes."""
-        return (self._write_low, self._write_high)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Call the protocol's `pause_writing` above *high* bytes and `resume_writing` below *low*.
-
-        By default *high* is 512 KiB and *low* a quarter of it.  Raises `ValueError` unless high >= low >= 0.
-        """
-        self._write_high, self._write_low = watermarks(high, low, asyncio_private.SSL_WRITE_HIGH_WATER)
-        self._control_writing()
-
-    def _control_writing(self) -> None:
-        if self._protocol is None:
-            return
-        size = self._session.outgoing() + self._backlog_size
-        if self._protocol_paused:
-            if size <= self._write_low and not self._raw_writing_paused:
-                self._protocol_paused = False
-                self._tell_protocol("resume_writing")
-        elif size > self._write_high:
-            self._protocol_paused = True
-            self._tell_protocol("pause_writing")
-
-    def _tell_protocol(self, what: str) -> None:
-        try:
-            getattr(self._protocol, what)()
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            self._loop.call_exception_handler(
-                {
-                    "message": f"protocol.{what}() failed",
-                    "exception": error,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
 
     # -- The end
 
@@ -621,14 +531,15 @@ class TlsTransport:
         True if there is nobody to say goodbye to: the peer's alert is an end too, and a peer that only goes on sending
         is left without one.
         """
+        session = self._session
         while True:
-            filled, error, at_end = self._session.decrypt(self._view)
+            filled = session.decrypt(self._view)
             self._discarded += filled
-            if error is not None:
-                return "_ALERT_" in (getattr(error, "reason", None) or "")
+            if session.error is not None:
+                return "_ALERT_" in (getattr(session.error, "reason", None) or "")
             if self._discarded > _DISCARD_AT_MOST:
                 return True
-            if at_end or filled < len(self._view):
+            if session.at_end or filled < len(self._view):
                 return False
 
     def _shutdown_done(self, error: Exception | None) -> None:

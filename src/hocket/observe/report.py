@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from hocket.core import scheduler
-from hocket.core.scheduler import LoopStatistics, Scheduler
+from hocket.core.scheduler import Scheduler
+from hocket.core.statistics import LoopStatistics
+from hocket.observe.words import duration
 
 NO_LOOP = "hocket report: the program made no hocket event loop"
 
@@ -32,11 +34,10 @@ _collector: Collector | None = None
 
 
 def start() -> None:
-    """Time the steps of every loop made from now on, and report on all of them when the process exits."""
+    """Report on every loop made from now on when the process exits."""
     global _collector
     stop()
     _collector = Collector([], time.monotonic(), os.getpid())
-    scheduler.on_create.append(_created)
     scheduler.on_close.append(_closed)
     atexit.register(_write)
 
@@ -47,13 +48,8 @@ def stop() -> None:
     if _collector is None:
         return
     _collector = None
-    scheduler.on_create.remove(_created)
     scheduler.on_close.remove(_closed)
     atexit.unregister(_write)
-
-
-def _created(loop: Scheduler) -> None:
-    loop.measure_steps(True)
 
 
 def _closed(loop: Scheduler) -> None:
@@ -114,15 +110,6 @@ def render(parts: list[LoopStatistics], elapsed: float) -> str:
             f"  longest step  {longest}",
         ]
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in the unit in which its digits can be read: ``1.50 s``, ``20.4 ms``, ``3.1 µs``."""
-    if seconds >= 1:
-        return f"{seconds:,.2f} s"
-    if seconds >= 1e-3:
-        return f"{seconds * 1e3:.1f} ms"
-    return f"{seconds * 1e6:.1f} µs"
 
 
 def share(seconds: float, sums: LoopStatistics) -> str:

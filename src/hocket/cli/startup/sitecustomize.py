@@ -25,7 +25,13 @@ def restore(hook: str, python_path: str | None) -> None:
         os.environ["PYTHONPATH"] = python_path
 
 
-def install(package_parent: str, report: bool) -> None:
+def install(
+    package_parent: str,
+    report: bool,
+    accelerate: bool,
+    metrics: tuple[str, int] | None,
+    record: tuple[str, str] | None,
+) -> None:
     """Import hocket from where ``hocket run`` came, which need not be on the program's own path, and install it."""
     spec = PathFinder.find_spec("hocket", [package_parent])
     if spec is None or spec.loader is None:
@@ -33,10 +39,30 @@ def install(package_parent: str, report: bool) -> None:
     hocket = sys.modules["hocket"] = module_from_spec(spec)
     spec.loader.exec_module(hocket)
     hocket.install()
+    if accelerate:
+        hocket.accelerate()
     if report:
         from hocket.observe.report import start
 
         start()
+    if metrics:
+        serve_metrics(*metrics)
+    if record:
+        from hocket.observe.export import record_run
+
+        record_run(*record)
+
+
+def serve_metrics(address: str, port: int) -> None:
+    """Tell Prometheus, and on stderr where it can ask."""
+    from hocket.observe.sinks.prometheus import serve
+
+    try:
+        server = serve(port, address)
+    except OSError as error:
+        print(f"hocket: run: --metrics {address}:{port}: {error.strerror or error}", file=sys.stderr, flush=True)
+        os._exit(2)
+    print(f"hocket: metrics at {server.url}", file=sys.stderr, flush=True)
 
 
 def start() -> None:
@@ -44,9 +70,9 @@ def start() -> None:
     if settings is None:
         return
     options = json.loads(settings)
-    restore(options["hook"], options["python_path"])
+    restore(options.pop("hook"), options.pop("python_path"))
     try:
-        install(options["package_parent"], options["report"])
+        install(**options)
     except BaseException:
         # `site` would report the error and go on: the program would run on another loop than the user asked for.
         sys.excepthook(*sys.exc_info())

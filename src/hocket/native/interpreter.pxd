@@ -1,0 +1,1 @@
+cdef int give_way() except -1

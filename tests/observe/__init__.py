@@ -1,0 +1,1 @@
+"""What hocket.observe tells of loops and tasks."""
