@@ -7,18 +7,20 @@ import sys
 
 async def main(port: int, count: int) -> None:
     opening = asyncio.Semaphore(500)
-    all_open = asyncio.Event()
-    opened = 0
+    all_served = asyncio.Event()
+    served = 0
 
     async def client(number: int) -> bool:
-        nonlocal opened
+        nonlocal served
         async with opening:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        opened += 1
-        if opened == count:
-            all_open.set()
-        await all_open.wait()
-        correct = True
+        # What is open on this side may still wait to be accepted on the other: an answer says that it was.
+        writer.write(b"here")
+        correct = await reader.readexactly(4) == b"here"
+        served += 1
+        if served == count:
+            all_served.set()
+        await all_served.wait()
         for round_ in range(3):
             message = f"{number}/{round_}:".encode() * (1 + (number + round_) % 150)
             writer.write(message)
