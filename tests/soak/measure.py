@@ -1,12 +1,12 @@
 """What a process holds, and whether that grows.
 
-**The rule.**  The samples of the last two thirds of the time are fitted with a straight line in the way of Theil and
-Sen: its slope is the median of the slopes between all pairs of samples, which a few outliers do not move.  What that
-line gains over the measured time must be less than an allowance: a part of the level (memory: 3 %, but at least 2 MiB;
-objects: 2 %, at least 1500), or a small number (descriptors, transports and tasks 12, threads 2); as the first three
-go up and down all the time, the distance between the quartiles of the samples if that is more.  When the traffic has
-stopped, everything must be back where it was before: descriptors, tasks, transports exactly; objects and memory within
-the allowance of their level.
+**The rule.** What the traffic of a moment needs comes and goes, and on a busy machine there is more of it; what is
+leaked stays, and raises the floor.  So the last two thirds of the time are cut into eight windows, and the least of
+each is fitted with a straight line in the way of Theil and Sen: its slope is the median of the slopes between all
+pairs, which a few outliers do not move.  What that line gains over the measured time must be less than an allowance:
+a part of the level (memory: 3 %, but at least 2 MiB; objects: 2 %, at least 1500), or a small number (descriptors,
+transports and tasks 12, threads 2).  When the traffic has stopped, everything must be back where it was before:
+descriptors, tasks, transports exactly; objects and memory within the allowance of their level.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ALLOWED = {
     "transports": (0.0, 12),
     "threads": (0.0, 2),
 }
+WINDOWS = 8
 
 
 def sample(loop: asyncio.AbstractEventLoop, started: float) -> dict[str, float]:
@@ -48,11 +49,16 @@ def sample(loop: asyncio.AbstractEventLoop, started: float) -> dict[str, float]:
 
 
 def slope(samples: list[dict[str, float]], name: str) -> float:
-    """By how much *name* grows a second: the median of the slopes between all pairs."""
+    """By how much the floor of *name* grows a second: the median of the slopes between all pairs of windows."""
+    window = max(1, len(samples) // WINDOWS)
+    floor = [
+        min(samples[start : start + window], key=lambda entry: entry[name])
+        for start in range(len(samples) % window, len(samples), window)
+    ]
     slopes = [
         (later[name] - earlier[name]) / (later["time"] - earlier["time"])
-        for index, earlier in enumerate(samples)
-        for later in samples[index + 1 :]
+        for index, earlier in enumerate(floor)
+        for later in floor[index + 1 :]
     ]
     return statistics.median(slopes) if slopes else 0.0
 
@@ -75,9 +81,6 @@ def judge(samples: list[dict[str, float]], before: dict[str, float], after: dict
         growth = slope(measured, name) * span
         part, least = ALLOWED[name]
         allowed = max(part * level, least)
-        if name in ("descriptors", "tasks", "transports") and len(values) > 3:
-            quartiles = statistics.quantiles(values)
-            allowed = max(allowed, quartiles[2] - quartiles[0])
         cells = (before[name], level, min(values), max(values), growth, allowed, after[name])
         rows.append(f"{name:12} {' '.join(number(name, value) for value in cells)}")
         if growth > allowed:
