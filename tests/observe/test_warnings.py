@@ -151,6 +151,43 @@ def test_a_cancellation_that_is_swallowed():
     assert trouble.what.startswith("task 'stubborn' was cancelled once and is there ")
 
 
+def test_a_cancellation_that_is_taken_back_again_and_again():
+    """A task that was cancelled whenever one looks, and not for long at a time, is not named."""
+
+    async def cancelled_anew() -> None:
+        me = asyncio.current_task()
+        assert me is not None
+        while not ended:
+            me.cancel()
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.01)
+                me.uncancel()
+
+    async def left_anew() -> None:
+        while not ended:
+            with hocket.CancelScope() as scope:
+                scope.cancel()
+                for _ in range(3):
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0.01)
+                with hocket.CancelScope(shield=True):
+                    await asyncio.sleep(0.01)
+
+    ended: list[int] = []
+
+    async def program() -> None:
+        tasks = [asyncio.create_task(cancelled_anew()), asyncio.create_task(left_anew())]
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(1)
+            await asyncio.gather(*tasks)
+
+    assert found(program, "cancel-swallowed=1", seconds=1.2) == []
+
+
 def test_a_lock_whose_holder_has_ended():
     """Nobody is left who could release it."""
     locks: list[Any] = []

@@ -27,6 +27,7 @@ cdef class Interruptible(Future):
     cdef readonly Scope _scope
     cdef readonly unsigned long long _steps
     cdef int _cancellation
+    cdef readonly unsigned int _recovered
     cdef public object _fut_waiter
 
     cdef _init_interruptible(self)

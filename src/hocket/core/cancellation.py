@@ -86,6 +86,8 @@ class Interruptible(Future):
         # How often a scope has interrupted it since it was last outside of every cancelled scope.
         self._struck = 0
         self._strikes_later: Any = None
+        # How often it was free again of what cancelled it: who looks twice can tell one cancellation from the next.
+        self._recovered = 0
         # The deadline of whoever made it.
         self._inherited_deadline = _FOREVER
 
@@ -116,6 +118,7 @@ class Interruptible(Future):
             self._num_cancels_requested -= 1
             if self._num_cancels_requested == 0:
                 self._cancellation &= ~_MUST
+                self._recovered += 1
 
     def _natively_cancelled(self) -> int:
         """How many requests of `Task.cancel` have reached the coroutine, and have not been taken back."""
@@ -231,6 +234,7 @@ class Interruptible(Future):
         elif self._cancellation & _LEVEL:
             self._cancellation &= ~_LEVEL
             self._struck = 0
+            self._recovered += 1
             if self._strikes_later is not None:
                 self._strikes_later.cancel()
                 self._strikes_later = None

@@ -95,6 +95,8 @@ class TaskFacts:
     run.  ``stack`` is where it stands, or, of one that runs, what it is in the middle of: functions included, the
     innermost place last.  ``cancelling`` counts requests of `Task.cancel`; ``cancelled`` says by whom and why the scope
     was cancelled that it is inside of, None: by nobody, and ``interruptions`` how often it was interrupted since.
+    ``recoveries`` counts how often it was cancelled in either way, took that back (as `asyncio.timeout` does) or left
+    the scope, and went on.
     """
 
     number: int
@@ -117,6 +119,7 @@ class TaskFacts:
     cancelling: int
     cancelled: str | None = None
     interruptions: int = 0
+    recoveries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

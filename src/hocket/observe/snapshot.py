@@ -133,6 +133,7 @@ def task_facts(task: Any, loop: Any, running: Any, index: waits.Index, rate: flo
         cancelling=task.cancelling(),
         cancelled=cancelled,
         interruptions=interruptions,
+        recoveries=task._recovered if ours else 0,
     )
 
 

@@ -262,7 +262,9 @@ def cancel_swallowed(before: Look | None, now: Look, threshold: float) -> Iterat
             continue
         previous = earlier.get(task.number)
         seconds = task.since if task.state == "waiting" else 0.0
-        if before is not None and previous is not None and _goes_on(previous):
+        # As many recoveries: it was not cancelled anew, as one is that has a short time limit in a loop.
+        same = previous is not None and _goes_on(previous) and previous.recoveries == task.recoveries
+        if before is not None and same:
             seconds = max(seconds, now.time - before.time)
         if seconds >= threshold:
             count = task.cancelling or task.interruptions
