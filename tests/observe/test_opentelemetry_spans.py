@@ -85,19 +85,22 @@ def test_steps_and_waits(traced: Traced) -> None:
 
     hocket.run(main())
     request = traced.only("request")
-    waits, [step] = traced.spans("hocket.wait"), traced.spans("hocket.step")
-    assert all(is_child(span, request) for span in [*waits, step])
-    first, second = waits
+    [first, second], steps = traced.spans("hocket.wait"), traced.spans("hocket.step")
+    assert all(is_child(span, request) for span in [first, second, *steps])
+    # On a busy machine the one before the waits, or behind them, may be long enough to be told of.
+    [step] = [step for step in steps if first.end_time <= step.start_time < second.start_time]  # type: ignore[operator]
     assert [first.attributes["hocket.waits_for"], second.attributes["hocket.waits_for"]] == ["timer", "timer"]
-    assert seconds(first) == pytest.approx(0.05, abs=0.02)
-    assert seconds(step) == pytest.approx(0.03, abs=0.02)
-    assert first.end_time <= step.start_time < step.end_time <= second.start_time  # type: ignore[operator]
+    assert 0.045 < seconds(first) < seconds(request)
+    assert 0.025 < seconds(step) < seconds(request)
+    assert step.end_time <= second.start_time  # type: ignore[operator]
     assert step.attributes["code.function.name"].endswith("main")
     assert request.attributes["hocket.task"] == step.attributes["hocket.task"]
 
 
-def test_a_span_that_is_fast_has_no_children(traced: Traced) -> None:
+def test_a_span_that_is_fast_has_no_children() -> None:
     """Nothing is looked up for it."""
+    traced = Traced()
+    instrument(traced.provider, at_least=30.0)
 
     async def main() -> None:
         with traced.tracer.start_as_current_span("request"):
@@ -105,6 +108,7 @@ def test_a_span_that_is_fast_has_no_children(traced: Traced) -> None:
 
     hocket.run(main())
     assert [span.name for span in traced.spans()] == ["request"]
+    traced.provider.shutdown()
 
 
 def test_another_task_is_not_told_of(traced: Traced) -> None:
@@ -121,7 +125,10 @@ def test_another_task_is_not_told_of(traced: Traced) -> None:
         await others
 
     hocket.run(main())
-    assert [span.name for span in traced.spans()] == ["request", "hocket.wait"]
+    request = traced.only("request")
+    assert len(traced.spans("hocket.wait")) == 1
+    task = request.attributes["hocket.task"]
+    assert all(step.attributes["hocket.task"] == task for step in traced.spans("hocket.step"))
 
 
 def test_tasks_that_it_has_started(traced: Traced) -> None:
@@ -161,7 +168,7 @@ def test_spans_of_the_programs_own(traced: Traced) -> None:
 
     hocket.run(main())
     assert is_child(traced.only("checkout"), traced.only("request"))
-    assert seconds(traced.only("checkout")) == pytest.approx(0.03, abs=0.01)
+    assert 0.025 < seconds(traced.only("checkout")) <= seconds(traced.only("request"))
 
 
 def test_somebody_else_blocked_the_loop(traced: Traced) -> None:
@@ -204,12 +211,12 @@ def test_only_the_longest() -> None:
 
     async def main() -> None:
         with traced.tracer.start_as_current_span("request"):
-            for length in (0.001, 0.03, 0.01, 0.02):
+            for length in (0.001, 0.3, 0.02, 0.2):
                 await asyncio.sleep(length)
 
     hocket.run(main())
-    lengths = [seconds(wait) for wait in traced.spans("hocket.wait")]
-    assert lengths == [pytest.approx(0.03, abs=0.008), pytest.approx(0.02, abs=0.008)]
+    first, second = (seconds(wait) for wait in traced.spans("hocket.wait"))
+    assert first > 0.29 and second > 0.19
     traced.provider.shutdown()
 
 
