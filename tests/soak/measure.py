@@ -1,12 +1,13 @@
 """What a process holds, and whether that grows.
 
-**The rule.** What the traffic of a moment needs comes and goes, and on a busy machine there is more of it; what is
-leaked stays, and raises the floor.  So the last two thirds of the time are cut into eight windows, and the least of
-each is fitted with a straight line in the way of Theil and Sen: its slope is the median of the slopes between all
-pairs, which a few outliers do not move.  What that line gains over the measured time must be less than an allowance:
-a part of the level (memory: 3 %, but at least 2 MiB; objects: 2 %, at least 1500), or a small number (descriptors,
-transports and tasks 12, threads 2).  When the traffic has stopped, everything must be back where it was before:
-descriptors, tasks, transports exactly; objects and memory within the allowance of their level.
+**The rule.**  The samples of the last two thirds of the time are fitted with a straight line in the way of Theil and
+Sen: its slope is the median of the slopes between all pairs of samples, which a few outliers do not move.  What that
+line gains over the measured time must be less than an allowance: a part of the level (memory: 3 %, but at least 2 MiB;
+objects: 2 %, at least 1500), or a small number (descriptors, transports and tasks 12, threads 2).  Of what is counted
+the traffic of a moment needs much or little, and on a busy machine there is more of it; what is leaked stays, and
+raises the floor: there, the time is cut into eight windows, and their least samples are fitted.  When the traffic has
+stopped, everything must be back where it was before: descriptors, tasks, transports exactly; objects and memory within
+the allowance of their level.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ ALLOWED = {
     "transports": (0.0, 12),
     "threads": (0.0, 2),
 }
+#: What traffic makes jump, and in how many windows their least is sought.
+COUNTS = ("descriptors", "objects", "tasks", "transports")
 WINDOWS = 8
 
 
@@ -49,16 +52,16 @@ def sample(loop: asyncio.AbstractEventLoop, started: float) -> dict[str, float]:
 
 
 def slope(samples: list[dict[str, float]], name: str) -> float:
-    """By how much the floor of *name* grows a second: the median of the slopes between all pairs of windows."""
-    window = max(1, len(samples) // WINDOWS)
-    floor = [
+    """By how much *name*, or its floor, grows a second: the median of the slopes between all pairs."""
+    window = max(1, len(samples) // WINDOWS) if name in COUNTS else 1
+    chosen = [
         min(samples[start : start + window], key=lambda entry: entry[name])
         for start in range(len(samples) % window, len(samples), window)
     ]
     slopes = [
         (later[name] - earlier[name]) / (later["time"] - earlier["time"])
-        for index, earlier in enumerate(floor)
-        for later in floor[index + 1 :]
+        for index, earlier in enumerate(chosen)
+        for later in chosen[index + 1 :]
     ]
     return statistics.median(slopes) if slopes else 0.0
 
