@@ -18,9 +18,9 @@ cdef class Scope
 
 
 cdef class Interruptible(Future):
-    cdef public Py_ssize_t _num_cancels_requested
+    cdef public int _num_cancels_requested
+    cdef readonly int _struck
     cdef Scope _interrupted_by
-    cdef readonly long _struck
     cdef object _strikes_later
     cdef double _inherited_deadline
     # What every step touches stands behind that, next to the task's own.

@@ -39,11 +39,12 @@ cdef int _YIELDED
 cdef class Future(Runnable):
     cdef public object _loop
     cdef Scheduler _scheduler
-    cdef bint _done
-    cdef bint _cancelled
+    # Truths, but of one byte each: of many tasks that wait, every one counts.
+    cdef signed char _done
+    cdef signed char _cancelled
+    cdef signed char _unretrieved
+    cdef signed char _iterated
     cdef public bint _asyncio_future_blocking
-    cdef int _iterated
-    cdef bint _unretrieved
     cdef public object _result
     cdef public object _exception
     cdef public object _exception_tb

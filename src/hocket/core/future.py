@@ -124,7 +124,7 @@ class Future(Runnable):
 
     @property
     def _log_traceback(self) -> bool:
-        return self._unretrieved
+        return bool(self._unretrieved)  # It may be a number, as the next two may: see the .pxd.
 
     @_log_traceback.setter
     def _log_traceback(self, value: bool) -> None:
@@ -172,11 +172,11 @@ class Future(Runnable):
 
     def cancelled(self) -> bool:
         """True if the future was cancelled."""
-        return self._cancelled
+        return bool(self._cancelled)
 
     def done(self) -> bool:
         """True if the future has a result or an exception, or was cancelled."""
-        return self._done
+        return bool(self._done)
 
     def result(self) -> Any:
         """The result.  Raises the exception that was set; `asyncio.CancelledError` if the future was cancelled;

@@ -26,6 +26,7 @@ cdef class Task(Interruptible):
     cdef public object _context
     cdef object _to_raise
     cdef public bint _log_destroy_pending
+    cdef int _slot
     # What the task has done so far, in ticks where it is time.
     cdef readonly unsigned long long _ran
     cdef readonly unsigned long long _longest
@@ -33,7 +34,6 @@ cdef class Task(Interruptible):
     cdef readonly unsigned long long _longest_wait
     cdef public tuple _histograms
     cdef readonly unsigned long long _yields
-    cdef Py_ssize_t _slot
     cdef readonly object _name
     cdef readonly unsigned long long _number
     cdef readonly object _made_by_code

@@ -136,7 +136,8 @@ class Task(Interruptible):
                 self._note_maker(self._scheduler._announced)
             if self._scheduler._queue.ring is not None:
                 self._record_made(self._scheduler._queue)
-        if eager_start and self._loop.is_running():
+        # It runs if one of its tasks makes this one.  (`is_running` is Python, and libraries start a task a request.)
+        if eager_start and (self._parent != 0 or self._loop.is_running()):
             self._start_now()
         else:
             self._start_soon()
