@@ -10,12 +10,15 @@ import re
 import socket
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from hocket.native.datagrams import BATCH
 
 from .datagram_peers import Receiver, endpoint, fill, unix_pair
 from .loops import EVERY, OURS, Reports, run
@@ -282,6 +285,27 @@ def test_busy_sender_keeps_nobody_waiting(factory: Any) -> None:
                 quiet.send(b"%d" % number)
                 await until(lambda number=number: len(quiet.protocol.received) == number + 1)
             assert len(busy.protocol.received) >= 20
+
+    run(factory, main())
+
+
+@our_loops
+def test_what_comes_in_meanwhile_is_taken_in_the_same_turn(factory: Any) -> None:
+    """While nobody else has anything to do, and no more than a batch."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        turns: list[int] = []
+
+        def answer(it: Receiver) -> None:
+            turns.append(loop.turns)
+            it.transport.sendto(b"again", it.transport.get_extra_info("sockname"))
+
+        async with endpoint(Receiver(datagram_received=answer)) as it:
+            it.send(b"start")
+            await until(lambda: len(turns) > 10 * BATCH)
+        taken = Counter(turns)
+        assert max(taken.values()) == BATCH
 
     run(factory, main())
 

@@ -38,10 +38,11 @@ cdef class DatagramTransport(FlowControl):
     cdef dict __dict__
 
     cdef _describe_socket(self)
+    @cython.locals(left=Py_ssize_t)
     cdef run(self)
     cdef _start_reading(self)
     @cython.locals(scheduler=Scheduler, queue=Ready, others=Py_ssize_t, count=Py_ssize_t, index=Py_ssize_t)
-    cdef _deliver(self, list received)
+    cdef bint _deliver(self, list received) except -1
     cdef _go_on_later(self)
     cdef _go_on(self)
     cdef bint _send(self, data, addr) except -1

@@ -1,8 +1,9 @@
 """Datagram endpoints: UDP, Unix datagram sockets, and whatever else sends and receives whole messages.
 
 **Receiving.**  The transport itself stands in the ready ring when its socket can be read, takes as many datagrams out
-of the kernel at once as a system call gives (`native.datagrams.BATCH` at most, so that no busy peer can keep others
-waiting), and hands them to the protocol one after another, in the context in which it was made.
+of the kernel at once as a system call gives, and hands them to the protocol one after another, in the context in which
+it was made.  If nobody else has anything to do then, it looks again, until the kernel has no more or a turn has had
+`native.datagrams.BATCH` or a few more: so no busy peer can keep others waiting.
 
 asyncio takes one datagram a turn, and protocols rely on it: one that wakes a task expects the task to have run before
 the next datagram comes.  So the rest of a batch waits for the next turn as soon as anything has been made ready, or the
@@ -29,7 +30,7 @@ from hocket.core import asyncio_private
 from hocket.core.driver import READ, WRITE
 from hocket.core.ready import Runnable
 from hocket.core.scheduler import Scheduler
-from hocket.native.datagrams import DatagramBuffer
+from hocket.native.datagrams import BATCH, DatagramBuffer
 from hocket.net.flow import FlowControl
 from hocket.net.reports import report
 
@@ -199,15 +200,21 @@ class DatagramTransport(FlowControl):
         if self._rest is not None or self._went_on_in == self._scheduler.turns:
             # First what came before, which has its own place in the ring and makes up this turn's share.
             return
-        try:
-            received = self._receiver.receive(self._sock, self._sock_fd, self._family)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            call(self._fatal_error, (error, "Fatal read error on datagram transport"), self._context)
-            return
-        if received:
-            self._deliver(received)
+        left = BATCH
+        while left > 0:
+            try:
+                received = self._receiver.receive(self._sock, self._sock_fd, self._family)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                call(self._fatal_error, (error, "Fatal read error on datagram transport"), self._context)
+                return
+            if not received:
+                return
+            left -= len(received)
+            if not self._deliver(received):
+                return
+            # Answers to answers may have come in meanwhile: to look is cheaper than to ask the driver.
 
     def _start_reading(self) -> None:
         self._starting = False
@@ -217,8 +224,11 @@ class DatagramTransport(FlowControl):
             # Not a descriptor that can be waited for.
             report(self, self._scheduler, error, self._context)
 
-    def _deliver(self, received: list[Any]) -> None:
-        """Hand over *received*, as far as nobody can tell that it is done in one turn.  The rest is kept."""
+    def _deliver(self, received: list[Any]) -> bool:
+        """Hand over *received*, as far as nobody can tell that it is done in one turn.  The rest is kept.
+
+        True if nobody could tell either if more of them came in this turn.
+        """
         scheduler = self._scheduler
         queue = scheduler._queue
         others = queue._count
@@ -246,6 +256,7 @@ class DatagramTransport(FlowControl):
                 self._rest = received[index:]
                 if not self._paused:
                     self._go_on_later()
+        return not (queue._count or self._closing or self._paused or scheduler._stopping)
 
     def _go_on_later(self) -> None:
         if not self._rest_due:
