@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,13 @@ pytest.importorskip("aiohttp")
 APP = Path(__file__).with_name("programs") / "blocking_app.py"
 
 
-def why(words: str) -> str:
-    """*words*, unless this machine is so busy that it is the cause of the first tenth of a second itself."""
-    return words if os.getloadavg()[0] < (os.cpu_count() or 1) else ": "
+class why(str):
+    """Words that a report must have, unless it says that the machine was too busy for the first tenth of a second."""
+
+
+def missing_in(seen: str, words: Iterable[str]) -> set[str]:
+    starved = "the machine has no processor" in seen
+    return {word for word in words if word not in seen and not (starved and isinstance(word, why))}
 
 
 def line_of(text: str) -> int:
@@ -106,7 +110,7 @@ class App:
             while missing and not answered.is_set() and time.monotonic() < until:
                 with contextlib.suppress(queue.Empty):
                     seen += self.reports.get(timeout=0.02)
-                missing = {word for word in words if word not in seen}
+                missing = missing_in(seen, words)
             assert not missing, f"{missing} not in:\n{seen}"
         finally:
             asking.join(60)
