@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from tests.tools.workplace import free_port
+
 from .workplace import Ended, Workplace, refused
 
 PROGRAM = """
@@ -18,11 +20,6 @@ PROGRAM = """
         print(await asyncio.to_thread(scrape))
     asyncio.run(main())
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1:"], ids=["port", "address and port"])

@@ -100,7 +100,8 @@ def test_one_task(workplace: Workplace) -> None:
         screen.type("walker 2")
         screen.wait_until(lambda text: names(text) == ["walker 2"])
         screen.type("\r")
-        screen.wait_until(lambda text: "part of" not in text)
+        # Without the frame round what was typed: until that is gone, keys go there.
+        screen.wait_until(lambda text: "▔▔▔" not in text)
         screen.type("\r")
         screen.wait_for(
             "How long its steps took",

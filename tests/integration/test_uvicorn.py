@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,18 +11,14 @@ import urllib.request
 
 import pytest
 
+from tests.tools.workplace import free_port
+
 from .processes import start
 
 WAYS = {
     "command line": ["-m", "uvicorn", "--loop", "hocket:new_event_loop", "--log-level", "warning"],
     "hocket run": ["-m", "hocket", "run", "-m", "uvicorn", "--loop", "none", "--log-level", "warning"],
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def get(port: int, path: str, server: subprocess.Popen[str]) -> object:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.tools.workplace import free_port
+
 from .daemons import HOST
 from .installed import package
 from .running import run
@@ -52,8 +54,9 @@ class Silence:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The port on which the name server answers, by UDP and TCP."""
-    udp = dns_server.DNSServer(Zone(), address=HOST, port=0, logger=Silence())
-    port: int = udp.server.server_address[1]
+    # Not one that the kernel chooses: it would be free for UDP only.
+    port = free_port()
+    udp = dns_server.DNSServer(Zone(), address=HOST, port=port, logger=Silence())
     tcp = dns_server.DNSServer(Zone(), address=HOST, port=port, tcp=True, logger=Silence())
     for server in (udp, tcp):
         server.start_thread()

@@ -146,6 +146,14 @@ def test_threads_are_used_again() -> None:
     assert (len(one), len(two)) == (1, 2)
 
 
+def test_who_hears_first_finds_the_thread_free() -> None:
+    """Even who has asked for the outcome before the thread has begun."""
+    first, second = (worker_threads.Job(threading.get_ident, (), contextvars.copy_context(), None) for _ in range(2))
+    first.add_done_callback(lambda _: worker_threads.threads.start(second))
+    worker_threads.threads.start(first)
+    assert first.result(SOON) == second.result(SOON)
+
+
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """After some time without a call."""
     monkeypatch.setattr(worker_threads, "IDLE_SECONDS", 0.01)

@@ -37,20 +37,23 @@ class Job(concurrent.futures.Future[Any]):
         self._args = args
         self._context = context
 
-    def work(self) -> None:
-        """Make the call, in this thread."""
+    def work(self, over: Callable[[Job], object]) -> None:
+        """Make the call, in this thread.  *over* is called when it is over, and nobody knows yet."""
         if not self.set_running_or_notify_cancel():
+            over(self)
             return
         _here.job = self
         try:
             result = self._context.run(self.function, *self._args)
         except BaseException as error:
             _here.job = None
+            over(self)
             self.set_exception(error)
             # The traceback holds this frame, which would hold the exception: a cycle.
             self = None  # type: ignore[assignment]
         else:
             _here.job = None
+            over(self)
             self.set_result(result)
 
     def interrupt(self, message: Any) -> None:
@@ -83,14 +86,13 @@ class _Worker:
             job, self._job = self._job, None
             if job is not None:
                 self._busy[job] = threading.get_ident()
-                # Idle before the outcome is known: who hears of it may at once have the next call.
-                job.add_done_callback(self._rest)
-                job.work()
+                job.work(self._rest)
             job = None
             if not self._wake.acquire(timeout=IDLE_SECONDS) and self._idle.pop(self, self) is None:
                 return  # Nobody has chosen it meanwhile, and nobody will.
 
-    def _rest(self, job: concurrent.futures.Future[Any]) -> None:
+    def _rest(self, job: Job) -> None:
+        # Before the outcome is known: who hears of it may at once have the next call.
         self._busy.pop(job, None)
         self._idle[self] = None
 
