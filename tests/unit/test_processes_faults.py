@@ -78,7 +78,7 @@ async def start(*command: str, **options: Any) -> asyncio.subprocess.Process:
         (["true"], {"nonsense": 1}, TypeError),
         ([b"true", 7], {}, TypeError),
     ],
-    ids=lambda value: str(value) if isinstance(value, (list, dict)) else "",
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, (list, dict)) else "",
 )
 def test_child_that_cannot_be_started(
     loop: asyncio.AbstractEventLoop, command: list[Any], options: dict[str, Any], error: Any

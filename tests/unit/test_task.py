@@ -44,7 +44,7 @@ def test_passes_for_asyncios(loop: asyncio.AbstractEventLoop) -> None:
 
 
 @every_loop
-@pytest.mark.parametrize("wrong", [None, 1, nothing, print], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 1, nothing, print], ids=["None", "1", "function", "builtin"])
 def test_wants_a_coroutine(factory: Any, wrong: Any) -> None:
     """Anything that is not a coroutine is a TypeError that shows it, and nothing is reported later."""
 
