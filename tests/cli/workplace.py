@@ -48,7 +48,9 @@ class Workplace:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("HOCKET_", "PYTHON", "COLUMNS", "LINES"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("HOCKET_", "PYTHON", "COLUMNS", "LINES"))
         }
         # Absolute, so that both runs find the same hocket whatever their working directory is.
         self.environment["PYTHONPATH"] = PACKAGE_PARENT
