@@ -300,7 +300,9 @@ def test_a_long_step():
 
     with running(program):
         time.sleep(0.1)
-        (trouble,) = [one for one in doctor.examine(Rules().of(only("long-step=0.15")), seconds=0.1) if one.tasks]
+        troubles = doctor.examine(Rules().of(only("long-step=0.15")), seconds=0.1)
+    # On a busy machine others may have some, too.
+    (trouble,) = [one for one in troubles if "task 'program'" in one.what]
     assert trouble.what.startswith("a step of task 'program' took ")
 
 
