@@ -7,6 +7,7 @@ may differ: addresses, the engine's own frames and line numbers, the names of th
 from __future__ import annotations
 
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from textwrap import dedent
 
@@ -33,6 +34,13 @@ _REPLACED = (
     (re.compile(r"\b(?:task_wakeup|__wakeup|_wakeup)\b"), "wakeup"),
     (re.compile(rf"{_ENGINE}:\d+"), "ENGINE"),
 )
+
+
+#: There is nothing to compare with where asyncio itself fails: the name of a program, and what asyncio 3.13.0 does.
+_BROKEN = {
+    "a nested run": "never ends",
+    "the program ends with tasks pending and the loop open": "fails in its own report",
+}
 
 
 def comparable(text: str, slow: bool = True) -> list[str]:
@@ -72,6 +80,8 @@ def on_both(source: str, *flags: str) -> tuple[Ended, Ended]:
 @pytest.mark.parametrize("name", REPORTS)
 def test_reports_are_asyncios(name: str, mode: str) -> None:
     """Output, log and exit code are those of asyncio; in production (``-W default``) and under ``-X dev``."""
+    if sys.version_info[:3] == (3, 13, 0) and name in _BROKEN:
+        pytest.skip(f"asyncio 3.13.0 {_BROKEN[name]} here")
     ours, theirs = on_both(REPORTS[name], *(("-X", "dev") if mode == "dev" else ("-W", "default")))
     assert comparable(ours.out) == comparable(theirs.out), ours.err
     slow = name.startswith("a slow")
