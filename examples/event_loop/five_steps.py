@@ -28,12 +28,12 @@ async def main():
     def from_poll():
         loop.remove_reader(ours)
         print("from the I/O poll:", ours.recv(100))
+        loop.call_later(0.05, from_timer)
 
     def from_timer():
         print("from a timer")
         done.set_result(None)
 
-    loop.call_later(0.1, from_timer)
     loop.add_reader(ours, from_poll)
     loop.call_later(0.05, theirs.send, b"bytes arrived")
     loop.call_soon(from_ready_queue)

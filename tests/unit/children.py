@@ -58,6 +58,7 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 10.0)
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
     """Fail if what runs inside leaves a descriptor or a child, dead or alive, for longer than some turns take."""
+    gc.collect()  # What earlier tests have dropped is not to go meanwhile.
     descriptors, children = open_descriptors(), own_children()
     yield
     gc.collect()
