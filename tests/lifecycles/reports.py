@@ -172,7 +172,7 @@ async def main():
     loop = asyncio.get_running_loop()
     for call in (loop.call_soon, lambda f: loop.call_later(1, f), lambda f: loop.call_at(1, f)):
         try:
-            handle = await asyncio.to_thread(call, print)
+            handle = await asyncio.to_thread(call, int)  # it may run before it is cancelled
             handle.cancel()
         except RuntimeError as error:
             print(error)

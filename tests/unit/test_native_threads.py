@@ -140,15 +140,20 @@ def test_who_asks_has_the_lock():
 
 def test_threads_have_their_names(sleeper: int):
     """By number, also when they have ended and somebody still knows them."""
-    before = threading.Thread(target=int, name="ended before, and had the same number, perhaps")
-    ended = threading.Thread(target=int, name="has ended")
-    for thread in (before, ended):
-        thread.start()
-        thread.join()
     names = threads.thread_names()
     assert names[threading.get_ident()] == threading.current_thread().name
     assert sleeper in names
-    assert names[ended.ident] == "has ended"  # type: ignore[index]
+    for _ in range(100):
+        before = threading.Thread(target=int, name="ended before, and had the same number, perhaps")
+        ended = threading.Thread(target=int, name="has ended")
+        for thread in (before, ended):
+            thread.start()
+            thread.join()
+        name = threads.thread_names()[ended.ident]  # type: ignore[index]
+        if name == "has ended":
+            break
+        # One that lives has got the number meanwhile, and is right to be named: an agent's or a watchdog's may start.
+    assert name == "has ended"
 
 
 def test_a_meter_counts_the_time_on_a_processor():
