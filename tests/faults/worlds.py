@@ -8,6 +8,7 @@ must have the same diary.  How many turns something took, and how the bytes were
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import logging
@@ -20,6 +21,15 @@ from typing import Any
 import hocket
 
 LINGER_NOT = b"\1\0\0\0\0\0\0\0"
+
+
+# One for all pairs: the kernel keeps the port of a connection that has ended for a minute, and thousands of pairs with a
+# listener each would take all ports from the tests that run beside these.
+_listener = socket.socket()
+_listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+_listener.bind(("127.0.0.1", 0))
+_listener.listen(1)
+atexit.register(_listener.close)
 
 
 def descriptors() -> set[str]:
@@ -198,14 +208,9 @@ def socket_pair(family: str) -> tuple[socket.socket, socket.socket]:
     if family == "unix":
         ours, peer = socket.socketpair()
     else:
-        with socket.socket() as server:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-            # Also while the kernel keeps thousands of ports, on which connections have ended.
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("127.0.0.1", 0))
-            server.listen(1)
-            ours = socket.create_connection(server.getsockname())
-            peer, _ = server.accept()
+        ours = socket.create_connection(_listener.getsockname())
+        peer, address = _listener.accept()
+        assert address == ours.getsockname()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     ours.setblocking(False)

@@ -1,6 +1,7 @@
 """An echo server, by protocol or by streams: prints its port and, when stdin ends, how many were connected at most."""
 
 import asyncio
+import contextlib
 import json
 import sys
 
@@ -30,9 +31,10 @@ class Echo(asyncio.Protocol):
 
 async def echo(reader, writer) -> None:
     count(1)
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    with contextlib.suppress(ConnectionResetError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
     writer.close()
     count(-1)
 
