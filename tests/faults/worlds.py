@@ -23,8 +23,8 @@ import hocket
 LINGER_NOT = b"\1\0\0\0\0\0\0\0"
 
 
-# One for all pairs: the kernel keeps the port of a connection that has ended for a minute, and thousands of pairs with a
-# listener each would take all ports from the tests that run beside these.
+# One for all pairs: the kernel keeps the port of a connection that has ended for a minute, and thousands of pairs with
+# a listener each would take all ports from the tests that run beside these.
 _listener = socket.socket()
 _listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
 _listener.bind(("127.0.0.1", 0))

@@ -27,7 +27,7 @@ async def main(port: int, count: int) -> None:
             message = f"{number}/{round_}:".encode() * (1 + (number + round_) % 150)
             writer.write(message)
             correct = correct and await reader.readexactly(len(message)) == message
-        # Reset, or the kernel would keep the port for a minute: the 30,000 that it has are for the tests beside this, too.
+        # Reset, or the kernel would keep the port for a minute, and the tests beside this could find none.
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
         await writer.wait_closed()
