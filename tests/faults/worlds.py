@@ -208,7 +208,10 @@ def socket_pair(family: str) -> tuple[socket.socket, socket.socket]:
     if family == "unix":
         ours, peer = socket.socketpair()
     else:
-        ours = socket.create_connection(_listener.getsockname())
+        ours = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        # Servers may have its port while the kernel keeps it for a connection that has ended.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ours.connect(_listener.getsockname())
         peer, address = _listener.accept()
         assert address == ours.getsockname()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
