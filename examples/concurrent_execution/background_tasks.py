@@ -56,7 +56,8 @@ async def main():
     start(write_report(), "report")
     start(clean_up(), "cleanup")
     print(len(background), "tasks in the background")
-    await asyncio.sleep(0.2)
+    while len(background) > 1:
+        await asyncio.sleep(0.05)
 
     print("still running:", [task.get_name() for task in background])
     for task in background:

@@ -34,7 +34,7 @@ async def main():
         blocking_io,
     )
     ticking.cancel()
-    print("the loop ticked while the thread was blocked:", len(ticks) >= 3)
+    print("the loop ticked while the thread was blocked:", len(ticks) > 0)
     print(result)
 
 
