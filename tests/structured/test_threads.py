@@ -168,6 +168,22 @@ def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not thread.is_alive()
 
 
+def test_the_thread_of_a_call_that_was_cancelled_before_it_began_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as idle as after any other call, though it has made none."""
+    monkeypatch.setattr(worker_threads, "IDLE_SECONDS", 0.01)
+
+    def workers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("hocket-worker-")}
+
+    before = workers()
+    calls: list[int] = []
+    job = worker_threads.Job(calls.append, (1,), contextvars.copy_context(), None)
+    job.cancel()
+    worker_threads.WorkerThreads().start(job)
+    until(lambda: workers() <= before)
+    assert calls == []
+
+
 def test_limiter_bounds_how_many_run_at_once() -> None:
     """Of ten calls two at a time."""
 
