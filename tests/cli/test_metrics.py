@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.tools.workplace import free_port
+from tests.ports import free_port
 
 from .workplace import Ended, Workplace, refused
 

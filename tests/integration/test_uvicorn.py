@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from tests.tools.workplace import free_port
+from tests.ports import free_port
 
 from .processes import start
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.tools.workplace import free_port
+from tests.ports import free_port
 
 from .certificates import Files
 from .installed import program

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.workplace import free_port
+from tests.ports import free_port
 
 from .daemons import HOST
 from .installed import package

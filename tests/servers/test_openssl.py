@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.workplace import free_port
+from tests.ports import free_port
 
 from .certificates import Authority, Files, RememberingContext
 from .daemons import HOST

@@ -6,8 +6,10 @@ import signal
 
 import pytest
 
+from tests.ports import free_port
+
 from .applications import AIOHTTP
-from .workplace import ToolWorkplace, free_port
+from .workplace import ToolWorkplace
 
 TOOL = "aiohttp: web.run_app"
 PACKAGES = ("aiohttp",)

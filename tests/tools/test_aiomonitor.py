@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from .workplace import Server, ToolWorkplace, connect, free_ports
+from tests.ports import free_ports
+
+from .workplace import Server, ToolWorkplace, connect
 
 TOOL = "aiomonitor"
 PACKAGES = ("aiomonitor",)

@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from tests.ports import free_port
+
 from .applications import AIOHTTP, ASGI
-from .workplace import Server, ToolWorkplace, free_port
+from .workplace import Server, ToolWorkplace
 
 TOOL = "gunicorn"
 PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker", "aiohttp")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 
+from tests.ports import free_port
+
 from .applications import ASGI
-from .workplace import ToolWorkplace, free_port
+from .workplace import ToolWorkplace
 
 TOOL = "Hypercorn"
 PACKAGES = ("hypercorn",)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 from .applications import ASGI
-from .workplace import Server, ToolWorkplace, free_port
+from .workplace import Server, ToolWorkplace
 
 TOOL = "uvicorn"
 PACKAGES = ("uvicorn", "websockets")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -96,25 +95,6 @@ class Server:
         """Send the signal and return the exit code."""
         self.process.send_signal(signal_number)
         return self.process.wait(PATIENCE)
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ports that nobody uses at the moment, for servers that must be told one.
-
-    They are below the ports that the kernel chooses from, so that no connection takes one before the server is up.
-    """
-    found: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 1000):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free ports")
-
-
-def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    return free_ports(1)[0]
 
 
 def connect(port: int) -> socket.socket:
