@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 from hypothesis.stateful import RuleBasedStateMachine
 
+from tests.leftovers import no_new_descriptors
+
 from .sides import Operation
-from .worlds import World, hocket_world, nothing_left, stock_world
+from .worlds import World, hocket_world, stock_world
 
 #: A peer that is gone shows as either, depending on whether the read or the write met it first.
 GONE = {"BrokenPipeError": "gone", "ConnectionResetError": "gone"}
@@ -45,7 +47,7 @@ class TwoWorlds(RuleBasedStateMachine):
             world.diary.entries.clear()
         self.sides: list[Any] = []
         self.different = False
-        self.leaks = nothing_left()
+        self.leaks = no_new_descriptors()
         self.leaks.__enter__()
 
     def begin(self, make: Any, *arguments: Any) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import contextvars
 import gc
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import pytest
 
 import hocket
 from hocket.native import epoll, sockets, step
+from tests.leftovers import no_new_descriptors
 
 #: So often that one block kept each time cannot be taken for anything else.
 TIMES = 400
@@ -185,9 +185,8 @@ def test_pollers(pair: tuple[socket.socket, socket.socket]) -> None:
         with pytest.raises((ValueError, OSError)):
             poller.control(left.fileno(), 0, 1)
 
-    descriptors = len(os.listdir("/proc/self/fd"))
-    keeps_nothing(operation)
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    with no_new_descriptors():
+        keeps_nothing(operation)
 
 
 class _Quiet(asyncio.Protocol):
@@ -275,6 +274,5 @@ def test_whole_loops() -> None:
         with asyncio.Runner(loop_factory=hocket.new_event_loop) as runner:
             runner.run(asyncio.sleep(0))
 
-    descriptors = len(os.listdir("/proc/self/fd"))
-    keeps_nothing(operation)
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    with no_new_descriptors():
+        keeps_nothing(operation)

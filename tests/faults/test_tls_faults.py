@@ -17,11 +17,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.leftovers import no_new_descriptors
+
 from . import tls_sessions
 from .machines import GONE
 from .tls_sessions import OUR_MESSAGE, THEIR_MESSAGE, Outcome, Session, run
 from .tls_wire import CUTS
-from .worlds import World, hocket_world, nothing_left, stock_world
+from .worlds import World, hocket_world, stock_world
 
 Worlds = tuple[World, World]
 PLAIN = [Session(version, side) for version in ("1.2", "1.3") for side in ("client", "server")]
@@ -47,7 +49,7 @@ def worlds() -> Iterator[Worlds]:
     made = (stock_world(), hocket_world())
     for world in made:
         run(world, Session())  # Contexts are made, and what OpenSSL opens is open.
-    with nothing_left():
+    with no_new_descriptors():
         yield made
         for world in made:
             world.diary.entries.clear()

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import gc
 import logging
-import os
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import hocket
@@ -30,15 +28,6 @@ _listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
 _listener.bind(("127.0.0.1", 0))
 _listener.listen(1)
 atexit.register(_listener.close)
-
-
-def descriptors() -> set[str]:
-    """What this process has open: ``number -> target``; the directory that is read to find out is left out."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
-    return {entry for entry in found if "/proc/" not in entry}
 
 
 class Diary:
@@ -275,17 +264,6 @@ class Peer:
                 return
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
             self.close()
-
-
-@contextlib.contextmanager
-def nothing_left() -> Iterator[None]:
-    """Fail if descriptors are left open."""
-    gc.collect()
-    before = descriptors()
-    yield
-    gc.collect()
-    left = descriptors() - before
-    assert not left, f"left open: {sorted(left)}"
 
 
 def arrived(sock_fd: int, seconds: float = 1.0) -> None:

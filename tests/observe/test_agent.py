@@ -22,6 +22,7 @@ import hocket.observe
 from hocket.observe import agent as agents
 from hocket.observe import answers, meeting
 from hocket.observe.protocol import LONGEST_REQUEST, PROTOCOL, decode, encode, revive
+from tests.leftovers import no_new_descriptors
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="observed processes are for Linux so far")
 
@@ -132,12 +133,11 @@ def test_agent_can_be_started_again(agent: hocket.observe.Agent) -> None:
 def test_agent_leaves_no_descriptor(agent: hocket.observe.Agent) -> None:
     """An agent that is stopped has given every descriptor back, those of its clients included."""
     hocket.observe.stop_agent()
-    before = set(os.listdir("/proc/self/fd"))
-    again = hocket.observe.start_agent()
-    with asker(again) as client:
-        hocket.observe.stop_agent()
-        assert client.read() == {}
-    assert set(os.listdir("/proc/self/fd")) == before
+    with no_new_descriptors():
+        again = hocket.observe.start_agent()
+        with asker(again) as client:
+            hocket.observe.stop_agent()
+            assert client.read() == {}
 
 
 def test_tasks_are_those_of_the_snapshot(agent: hocket.observe.Agent) -> None:

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import hocket
 from hocket.observe.metrics import METRICS
 from hocket.observe.sinks.prometheus import HocketCollector, serve
+from tests.leftovers import no_new_descriptors, no_new_threads
 
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
@@ -195,10 +196,9 @@ def test_the_address_of_ipv6_is_written_in_brackets(registry: Any) -> None:
 
 def test_a_port_that_is_taken(registry: Any) -> None:
     """Is an `OSError`, and nothing is left behind."""
-    threads = threading.active_count()
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        serve(taken.getsockname()[1], registry=registry)
-    assert threading.active_count() == threads
+    with socket.create_server(("127.0.0.1", 0)) as taken, no_new_threads(), no_new_descriptors():
+        with pytest.raises(OSError, match="in use"):
+            serve(taken.getsockname()[1], registry=registry)
 
 
 def test_a_registry_has_one_collector(registry: Any) -> None:

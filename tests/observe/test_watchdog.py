@@ -22,6 +22,7 @@ import hocket
 from hocket.core import scheduler
 from hocket.observe import Blockage, Watchdog, watchdog
 from hocket.observe.facts import Place
+from tests.leftovers import no_new_threads
 
 compiled_only = pytest.mark.skipif(
     not hocket.is_compiled(), reason="uncompiled, nobody can look on while something holds the interpreter's lock"
@@ -330,13 +331,13 @@ def test_a_loop_that_runs_already_is_watched():
 
 def test_stopped_it_leaves_nothing_behind():
     """No thread, no listener, no callback of the collector."""
-    before = threading.active_count(), len(gc.callbacks), len(scheduler.on_run), len(scheduler.on_stop)
-    with Watchdog(0.1) as dog:
-        hocket.run(asyncio.sleep(0.01))
-        assert dog.watches
-    assert not dog.watches
-    after = threading.active_count(), len(gc.callbacks), len(scheduler.on_run), len(scheduler.on_stop)
-    assert after == before
+    before = len(gc.callbacks), len(scheduler.on_run), len(scheduler.on_stop)
+    with no_new_threads():
+        with Watchdog(0.1) as dog:
+            hocket.run(asyncio.sleep(0.01))
+            assert dog.watches
+        assert not dog.watches
+    assert (len(gc.callbacks), len(scheduler.on_run), len(scheduler.on_stop)) == before
 
 
 def test_it_can_be_started_again():

@@ -14,6 +14,7 @@ import pytest
 
 import hocket
 from hocket.from_thread import BlockingPortal, BlockingPortalProvider, start_blocking_portal
+from tests.leftovers import no_new_threads
 
 SOON = 20.0
 
@@ -200,10 +201,9 @@ def test_a_loop_that_cannot_be_made_is_told() -> None:
     def refuse() -> Any:
         raise OSError("no descriptor left")
 
-    before = threading.active_count()
-    with pytest.raises(OSError, match="no descriptor"), start_blocking_portal(loop_factory=refuse):
-        pass
-    assert threading.active_count() == before
+    with no_new_threads(), pytest.raises(OSError, match="no descriptor"):
+        with start_blocking_portal(loop_factory=refuse):
+            pass
 
 
 def test_a_portal_in_a_loop_that_runs() -> None:

@@ -19,6 +19,7 @@ from hocket import drivers
 from hocket.core.driver import READ, WRITE, Driver
 from hocket.core.handles import Handle
 from hocket.core.ready import Ready
+from tests.leftovers import no_new_descriptors
 
 # Long enough for a loaded machine, short enough for a hang to be noticed.
 LONG = 10.0
@@ -306,14 +307,12 @@ def test_signal_handler_runs_during_the_wait(driver: Driver) -> None:
 
 def test_close_gives_everything_back(driver: Driver, pair: Any) -> None:
     """Closing twice is harmless, nothing is watched any more, and no descriptor stays open."""
-    before = set(os.listdir("/proc/self/fd"))
-    name = driver.name
-    made = drivers.make(name)
-    made.add_reader(pair[0].fileno(), runnable())
-    made.close()
-    made.close()
-    assert made.watched == 0 and made.interest(pair[0].fileno()) == 0
-    assert set(os.listdir("/proc/self/fd")) == before
+    with no_new_descriptors():
+        made = drivers.make(driver.name)
+        made.add_reader(pair[0].fileno(), runnable())
+        made.close()
+        made.close()
+        assert made.watched == 0 and made.interest(pair[0].fileno()) == 0
 
 
 def test_closed_driver_refuses_to_watch_and_may_be_woken(driver: Driver, pair: Any) -> None:
@@ -358,13 +357,12 @@ def test_empty_environment_is_auto(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_name_lists_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that does not exist is a ValueError that says who asked and lists what there is; nothing stays open."""
-    before = set(os.listdir("/proc/self/fd"))
-    with pytest.raises(ValueError, match=r"driver: .*'kqueue'.*auto, epoll, selector"):
-        hocket.new_event_loop(driver="kqueue")
     monkeypatch.setenv("HOCKET_DRIVER", "iocp")
-    with pytest.raises(ValueError, match=r"HOCKET_DRIVER: .*'iocp'.*auto, epoll, selector"):
-        hocket.new_event_loop()
-    assert set(os.listdir("/proc/self/fd")) == before
+    with no_new_descriptors():
+        with pytest.raises(ValueError, match=r"driver: .*'kqueue'.*auto, epoll, selector"):
+            hocket.new_event_loop(driver="kqueue")
+        with pytest.raises(ValueError, match=r"HOCKET_DRIVER: .*'iocp'.*auto, epoll, selector"):
+            hocket.new_event_loop()
 
 
 def test_a_driver_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ import pytest
 
 import hocket
 from hocket.native import threads
+from tests.leftovers import no_new_descriptors, open_descriptors
 
 LINUX = sys.platform == "linux"
 
@@ -201,14 +201,14 @@ def test_a_meter_of_nobody():
 @pytest.mark.skipif(not LINUX, reason="descriptors are looked up in /proc")
 def test_a_meter_gives_its_descriptors_back(sleeper: int):
     """Closed twice, or let go of, nothing stays open."""
-    before = os.listdir("/proc/self/fd")
-    meter = threads.ThreadMeter(sleeper)
-    assert len(os.listdir("/proc/self/fd")) == len(before) + 2
-    meter.close()
-    meter.close()
-    assert len(os.listdir("/proc/self/fd")) == len(before)
-    threads.ThreadMeter(sleeper)
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    with no_new_descriptors():
+        before = open_descriptors()
+        meter = threads.ThreadMeter(sleeper)
+        assert len(open_descriptors() - before) == 2
+        meter.close()
+        meter.close()
+    with no_new_descriptors():
+        threads.ThreadMeter(sleeper)
 
 
 def test_which_leg_this_is():

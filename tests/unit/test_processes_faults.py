@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
-from .children import Recorder, linux, nothing_left, open_descriptors, own_children, until
+from tests.leftovers import open_descriptors
+
+from .children import Recorder, linux, nothing_left, own_children, until
 from .loops import OURS, hocket_epoll
 
 pytestmark = linux
@@ -44,6 +46,7 @@ def refuse(number: int) -> Callable[..., Any]:
 def descriptors_left(count: int) -> Iterator[None]:
     """Let this process open only *count* descriptors more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()  # What earlier tests have dropped is not to make room meanwhile.
     used = {fd for fd, _ in open_descriptors()}
     limit = 0
     while count >= 0:
@@ -206,7 +209,7 @@ def test_cancelled_while_starting_with_a_grandchild(loop: asyncio.AbstractEventL
     reading, writing = os.pipe()
 
     async def main() -> None:
-        before = {fd for fd, _ in open_descriptors()}
+        before = open_descriptors()
         task = asyncio.create_task(
             start("/bin/sh", "-c", f"(read line <&{reading}) & exec sleep 60", pass_fds=[reading])
         )
@@ -215,7 +218,7 @@ def test_cancelled_while_starting_with_a_grandchild(loop: asyncio.AbstractEventL
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda: {fd for fd, _ in open_descriptors()} == before, "the same descriptors as before")
+        await until(lambda: open_descriptors() <= before, "no descriptor more than before")
 
     try:
         loop.run_until_complete(main())
@@ -338,6 +341,7 @@ def test_close_of_a_child_that_may_not_be_killed(
 @pytest.mark.parametrize("factory", OURS)
 def test_loop_closed_while_a_child_runs(factory: Any) -> None:
     """Closing the loop gives its pidfds back and leaves the child alone; it is killed with its transport."""
+    gc.collect()
     before = open_descriptors()
     loop = factory()
     transport, _ = loop.run_until_complete(
@@ -345,7 +349,7 @@ def test_loop_closed_while_a_child_runs(factory: Any) -> None:
     )
     process = transport.get_extra_info("subprocess")
     loop.close()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
     os.kill(process.pid, 0)
     lost = weakref.ref(transport)
     del transport
