@@ -206,6 +206,37 @@ def test_a_loop_that_cannot_be_made_is_told() -> None:
             pass
 
 
+@pytest.mark.parametrize("opened", [False, True], ids=["while it opens", "when it is open"])
+def test_whoever_is_interrupted_leaves_nothing_behind(opened: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the portal is waited for: the thread ends, its loop is closed."""
+
+    class Interrupted(BaseException):
+        pass
+
+    loops = []
+    come = threading.Event()
+
+    def make() -> Any:
+        if not opened:
+            assert come.wait(SOON)
+        loops.append(hocket.new_event_loop())
+        return loops[0]
+
+    result = concurrent.futures.Future.result
+
+    def interrupted(future: Any, timeout: float | None = None) -> Any:
+        monkeypatch.undo()
+        if opened:
+            result(future)
+        come.set()
+        raise Interrupted
+
+    monkeypatch.setattr(concurrent.futures.Future, "result", interrupted)
+    with no_new_threads(), pytest.raises(Interrupted), start_blocking_portal(loop_factory=make):
+        pytest.fail("it was not opened")
+    assert loops[0].is_closed()
+
+
 def test_a_portal_in_a_loop_that_runs() -> None:
     """Threads of others ask it; its own thread awaits instead."""
 

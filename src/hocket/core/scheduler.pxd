@@ -62,6 +62,7 @@ cdef class Scheduler(Accounting):
     cpdef at_turn_end(self, Runnable item)
     cdef _take_inbox(self)
     cdef _add_to_inbox(self, Runnable item)
+    cdef _wake_up(self)
     @cython.locals(handle=ThreadSafeHandle, shared=bint)
     cdef ThreadSafeHandle _enqueue_threadsafe(self, callback, tuple args, context)
     @cython.locals(queue=Ready, driver=Driver, item=Runnable, before=double)

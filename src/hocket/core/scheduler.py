@@ -527,12 +527,19 @@ class Scheduler(Accounting):
         return handle
 
     def _add_callback_signalsafe(self, handle: Any) -> None:
-        self._add_to_inbox(_runnable(handle))
+        # What reads the signals calls it, in the loop's own thread: before what the timers of this turn wake.
+        if self._posted:
+            self._take_inbox()
+        self._add_callback(handle)
+        self._wake_up()
 
     def _add_to_inbox(self, item: Runnable) -> None:
         item.since = ticks()
         self._inbox.append(item)
         self._posted = True
+        self._wake_up()
+
+    def _wake_up(self) -> None:
         # The loop lowers the flag before it looks into the inbox, so one wake-up serves all that is added before that.
         if not self._woken:
             self._woken = True

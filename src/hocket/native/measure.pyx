@@ -4,8 +4,24 @@ from hocket.native.clock cimport monotonic
 
 BUCKETS = 256
 
-cdef unsigned long long _first_ticks = ticks()
-cdef double _first_time = monotonic()
+cdef double _first_time
+cdef unsigned long long _first_ticks = _ticks_and_time(&_first_time)
+
+
+cdef unsigned long long _ticks_and_time(double* time) noexcept:
+    # Of some looks at both clocks the closest: the thread may be stopped between the two.
+    cdef unsigned long long before, apart, found = 0, closest = 0
+    cdef double now
+    cdef int attempt
+    for attempt in range(5):
+        before = ticks()
+        now = monotonic()
+        apart = ticks() - before
+        if attempt == 0 or apart < closest:
+            closest = apart
+            found = before + apart // 2
+            time[0] = now
+    return found
 
 
 def now_in_ticks():
@@ -13,8 +29,9 @@ def now_in_ticks():
 
 
 def ticks_per_second():
-    cdef double elapsed = monotonic() - _first_time
-    return <double>(ticks() - _first_ticks) / elapsed if elapsed > 0 else 1e9
+    cdef double now
+    cdef unsigned long long passed = _ticks_and_time(&now) - _first_ticks
+    return <double>passed / (now - _first_time) if now > _first_time else 1e9
 
 
 def bucket_of(unsigned long long value):

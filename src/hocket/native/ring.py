@@ -117,6 +117,7 @@ class Names:
         self.known: list[tuple[Any, int]] = []
         self.refused = 0
         self.listener: Callable[[int, Any, int], object] | None = None
+        self._lock = threading.RLock()  # The collector may run in the middle of it, which is recorded, too.
 
     def number(self, it: Any, offset: int) -> int:
         """The number of *it* at *offset*."""
@@ -124,6 +125,13 @@ class Names:
 
     def look_up(self, it: Any, offset: int) -> tuple[int, bool]:
         """The number of *it* at *offset*, and whether it is a library's."""
+        found = self._numbers.get((id(it), offset))
+        if found is not None:
+            return found
+        with self._lock:
+            return self._take_down(it, offset)
+
+    def _take_down(self, it: Any, offset: int) -> tuple[int, bool]:
         found = self._numbers.get((id(it), offset))
         if found is not None:
             return found

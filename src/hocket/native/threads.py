@@ -44,8 +44,17 @@ def thread_with_lock() -> int:
 def thread_names() -> dict[int, str]:
     """The names of threads by their numbers, also of those that have just ended."""
     # A number is given anew when its thread has ended; the kernel's goes up.
-    ended = sorted(getattr(threading, "_dangling", ()), key=_native_id)
+    ended = sorted(_dangling(), key=_native_id)
     return {thread.ident: thread.name for thread in [*ended, *threading.enumerate()] if thread.ident is not None}
+
+
+def _dangling() -> list[threading.Thread]:
+    while True:
+        try:
+            return list(getattr(threading, "_dangling", ()))
+        except RuntimeError:
+            # Another thread has made one in the middle of it.
+            continue
 
 
 def _native_id(thread: threading.Thread) -> int:

@@ -408,8 +408,16 @@ def thread_with_lock():
 
 def thread_names():
     # A number is given anew when its thread has ended; the kernel's goes up.
-    ended = sorted(getattr(threading, "_dangling", ()), key=_native_id)
+    ended = sorted(_dangling(), key=_native_id)
     return {thread.ident: thread.name for thread in [*ended, *threading.enumerate()] if thread.ident is not None}
+
+
+def _dangling():
+    while True:
+        try:
+            return list(getattr(threading, "_dangling", ()))
+        except RuntimeError:
+            continue
 
 
 def _native_id(thread):

@@ -245,31 +245,27 @@ def _listen() -> tuple[str, socket.socket]:
     """A socket that listens in the user's directory, and its path."""
     directory = meeting.own_directory()
     path = os.path.join(directory, f"{os.getpid()}.sock")
+    other = os.urandom(4).hex()
+    # Who met it before it listens would take it for what a process has left behind. Nobody looks for this name.
+    early = f"{path}.{other}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with meeting.short_name(early) as name:
+            listener.bind(name)
         try:
-            _bind(listener, path)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
+            os.chmod(early, 0o600)
+            listener.listen(_MOST_CONNECTIONS)
+            listener.setblocking(False)
             if _answers(path):  # A process in another container, which has the same number there.
-                path = os.path.join(directory, f"{os.getpid()}-{os.urandom(4).hex()}.sock")
-            else:  # What a process left behind that had this number before.
-                os.unlink(path)
-            _bind(listener, path)
-        # Nobody can connect before it listens.
-        os.chmod(path, 0o600)
-        listener.listen(_MOST_CONNECTIONS)
-        listener.setblocking(False)
+                path = os.path.join(directory, f"{os.getpid()}-{other}.sock")
+            os.rename(early, path)  # Over what a process left behind that had this number before.
+        except BaseException:
+            os.unlink(early)
+            raise
     except BaseException:
         listener.close()
         raise
     return path, listener
-
-
-def _bind(listener: socket.socket, path: str) -> None:
-    with meeting.short_name(path) as name:
-        listener.bind(name)
 
 
 def _answers(path: str) -> bool:

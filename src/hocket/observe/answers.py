@@ -39,8 +39,10 @@ _GLANCES = 1000
 _ROWS = 32
 #: How many who could wake a task are told of.
 _WAKERS = 10
-#: For how long a cancellation is waited for that a blocked loop does not come to deliver, in seconds.
+#: For how long a cancellation is waited for that a blocked loop does not come to deliver, in seconds; and one that has
+#: nothing to do, but perhaps no processor.
 _DELIVERY = 0.5
+_DELIVERY_TO_IDLE = 3.0
 
 
 # -- Tasks in an order
@@ -409,8 +411,11 @@ class Asking:
             loop.call_soon_threadsafe(deliver)
         except RuntimeError as error:
             raise Refusal(f"the loop of task {task._number} has ended: {error}") from None
-        until = time.monotonic() + _DELIVERY
-        while not delivered.is_set() and time.monotonic() < until:
+        asked = time.monotonic()
+        while not delivered.is_set():
+            patience = _DELIVERY_TO_IDLE if loop.running()[0] is None else _DELIVERY
+            if time.monotonic() >= asked + patience:
+                break
             yield 0.005
         running = loop.running()[0]
         yield {

@@ -132,7 +132,7 @@ class Recorder:
         state, now = live_state(), now_in_ticks()
         rate = ticks_per_second()
         contents = self.ring.contents()
-        overwritten = self.ring.overwritten()
+        overwritten, written = self.ring.overwritten(), self.ring.written
         if seconds is not None:
             contents = records_since(contents, now - int(seconds * rate))
         with Writer(os.fspath(path), self.began) as writer:
@@ -141,7 +141,7 @@ class Recorder:
             for facts in self._closed_loops:
                 writer.loop(facts)
             writer.live(state)
-            writer.end(self.ring.written, overwritten, reason or "asked for")
+            writer.end(written, overwritten, reason or "asked for")
         return os.fspath(path)
 
     def dump_by_itself(self, reason: str) -> str | None:

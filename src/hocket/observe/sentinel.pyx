@@ -443,7 +443,8 @@ cdef class Sentinel:
     cdef bint _unheard(self, Watched *watched) noexcept nogil:
         """Whether nobody has taken the news: nobody gets the interpreter; or could not do what he wanted to."""
         cdef double waited = (ticks() - watched.noticed) / self._rate
-        return watched.heard < 2 and waited > (0.05 if watched.heard == 0 else 1.0)
+        # While nobody has the lock, who is to hear only waits for a processor.
+        return watched.heard < 2 and waited > (0.05 if watched.heard == 0 and lock_holder() != NULL else 1.0)
 
     cdef int _write(self, Watched *watched, char *text, int size) noexcept nogil:
         cdef Found *found = &watched.found

@@ -272,8 +272,9 @@ def start_blocking_portal(
 
     async def serve() -> None:
         async with BlockingPortal() as portal:
-            opened.set_result(portal)
-            await portal.sleep_until_stopped()
+            if opened.set_running_or_notify_cancel():
+                opened.set_result(portal)
+                await portal.sleep_until_stopped()
 
     def run() -> None:
         try:
@@ -286,18 +287,21 @@ def start_blocking_portal(
                 opened.set_exception(error)
 
     thread = threading.Thread(target=run, name=name or "hocket-portal", daemon=True)
-    thread.start()
-    portal = opened.result()
     cancel_remaining = True
     try:
-        yield portal
+        thread.start()
+        yield opened.result()
         cancel_remaining = False
     finally:
-        try:
-            portal.call(portal._stop, cancel_remaining)
-        except RuntimeError:
-            pass  # Somebody has stopped it already, or its loop is over.
-        thread.join()
+        # Who is interrupted while it opens does without: it closes at once.
+        if not opened.cancel() and opened.exception() is None:
+            portal = opened.result()
+            try:
+                portal.call(portal._stop, cancel_remaining)
+            except RuntimeError:
+                pass  # Somebody has stopped it already, or its loop is over.
+        if thread.ident is not None:
+            thread.join()
     if failure:
         raise failure[0]
 

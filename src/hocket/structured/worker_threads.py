@@ -88,8 +88,10 @@ class _Worker:
                 self._busy[job] = threading.get_ident()
                 job.work(self._rest)
             job = None
-            if not self._wake.acquire(timeout=IDLE_SECONDS) and self._idle.pop(self, self) is None:
-                return  # Nobody has chosen it meanwhile, and nobody will.
+            if not self._wake.acquire(timeout=IDLE_SECONDS):
+                if self._idle.pop(self, self) is None:
+                    return  # Nobody has chosen it meanwhile, and nobody will.
+                self._wake.acquire()  # Somebody has, and wakes it: this is to be heard now, not after the next call.
 
     def _rest(self, job: Job) -> None:
         # Before the outcome is known: who hears of it may at once have the next call.

@@ -82,7 +82,7 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
         self._most = most
         self._pending: list[_Slow] = []
         self._some = threading.Event()
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._process = 0
@@ -124,8 +124,8 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
             self._thread.join()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Look now into what has been slow."""
-        self._look_into(self._take())
+        """Look now into what has been slow.  What the thread has begun to look into is waited for."""
+        self._look_into_all()
         return True
 
     def _is_own(self, span: Any) -> bool:
@@ -141,23 +141,21 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
             self._some.clear()
             self._over.wait(pause)
             began = time.monotonic()
-            self._look_into(self._take())
+            self._look_into_all()
             pause = max(_TOGETHER, _PAUSES * (time.monotonic() - began))
 
-    def _take(self) -> list[_Slow]:
-        taken = self._pending[:]
-        del self._pending[: len(taken)]
-        return taken
-
-    def _look_into(self, slow: list[_Slow]) -> None:
-        running = recorder.current()
-        if not slow or running is None:
-            return
+    def _look_into_all(self) -> None:
+        # To the end, so that who comes second knows that all is done.
         with self._reading:
+            slow = self._pending[:]
+            del self._pending[: len(slow)]
+            running = recorder.current()
+            if not slow or running is None:
+                return
             first = min(one.start for one in slow) - int(_BEFORE * 1e9)
             events = _recent(running.ring, first, {one.task for one in slow})
-        for one in slow:
-            self._add_children(one, events)
+            for one in slow:
+                self._add_children(one, events)
 
     def _add_children(self, slow: _Slow, events: list[Event]) -> None:
         chosen = _chosen(events, slow, self._shortest, self._most)
