@@ -21,7 +21,7 @@ async def transform(data):
 
 
 async def handler(latency):
-    async with asyncio.timeout(0.3):
+    async with asyncio.timeout(1):
         data = await read_from_upstream(latency)
         return await transform(data)
 

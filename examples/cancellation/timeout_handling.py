@@ -23,7 +23,7 @@ async def operation(seconds):
 
 async def with_default(seconds):
     try:
-        return await asyncio.wait_for(operation(seconds), timeout=0.2)
+        return await asyncio.wait_for(operation(seconds), timeout=1)
     except TimeoutError:
         return "default value"
 

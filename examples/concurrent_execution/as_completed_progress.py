@@ -24,7 +24,7 @@ async def main():
     tasks = [asyncio.create_task(load(page)) for page in DELAYS]
     number = 0
     try:
-        for next_done in asyncio.as_completed(tasks, timeout=0.4):
+        for next_done in asyncio.as_completed(tasks, timeout=1):
             try:
                 page, words = await next_done
             except LookupError as error:

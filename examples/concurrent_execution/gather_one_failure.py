@@ -16,7 +16,7 @@ import asyncio
 
 async def good(where):
     try:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         print(f"{where}: A went on and finished")
     except asyncio.CancelledError:
         print(f"{where}: A was cancelled")
@@ -33,7 +33,7 @@ async def main():
         await asyncio.gather(good("gather"), bad())
     except ValueError as error:
         print(f"gather: the caller sees {str(error)!r}")
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.8)
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ import asyncio
 
 async def fetch_one(i):
     try:
-        await asyncio.sleep(0.02 if i < 0 else 0.1)
+        await asyncio.sleep(0.02 if i < 0 else 0.6)
     except asyncio.CancelledError:
         print(f"fetch {i} cancelled")
         raise

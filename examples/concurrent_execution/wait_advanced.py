@@ -29,7 +29,7 @@ def report(how, done, pending):
 
 
 async def main():
-    delays = {"fast": 0.05, "broken": 0.15, "slow": 0.6}
+    delays = {"fast": 0.05, "broken": 0.6, "slow": 1.5}
     tasks = [asyncio.create_task(work(name, delay), name=name) for name, delay in delays.items()]
 
     report("FIRST_COMPLETED", *await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))

@@ -15,7 +15,7 @@ async def task(n):
 
 
 async def main():
-    tasks = [asyncio.create_task(task(i)) for i in [1, 2, 3]]
+    tasks = [asyncio.create_task(task(i)) for i in [1, 10, 20]]
 
     # Wait for first task to complete
     done, pending = await asyncio.wait(

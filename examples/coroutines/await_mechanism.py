@@ -18,7 +18,7 @@ import time
 
 async def fetch():
     print("fetch: suspends")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1)
     print("fetch: resumes")
 
 

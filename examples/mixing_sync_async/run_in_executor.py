@@ -13,7 +13,7 @@ def blocking_io():
     """Synchronous blocking function."""
     import time
 
-    time.sleep(0.2)
+    time.sleep(0.5)
     return "Blocking result"
 
 

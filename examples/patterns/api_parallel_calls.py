@@ -5,8 +5,8 @@ The slowest service that answers in time decides how long it takes.  ``examples/
 Output::
 
     {'user': 'Ada', 'orders': [1, 2, 3], 'weather': None}
-    missing: weather (no answer within 0.3 s)
-    services of 0.1 s, 0.2 s and 10 s, answer after: ~0.30 s
+    missing: weather (no answer within 1 s)
+    services of 0.1 s, 0.2 s and 10 s, answer after: ~1.00 s
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def call_in_time(service, limit):
 
 
 async def aggregate():
-    answers = await asyncio.gather(*(call_in_time(service, 0.3) for service in SERVICES))
+    answers = await asyncio.gather(*(call_in_time(service, 1) for service in SERVICES))
     return dict(zip(SERVICES, answers, strict=True))
 
 
