@@ -158,7 +158,7 @@ def blame(server: subprocess.Popen[str], server_errors: IO[str], client_errors: 
     """Why a load failed: what the client saw, and how the server ended if it did."""
     seen = last_words(client_errors).removeprefix(": ")
     try:
-        server.wait(timeout=1)  # a crashing process closes its sockets before it can be waited for
+        server.wait(timeout=5)  # a crashing process closes its sockets before it can be waited for
     except subprocess.TimeoutExpired:
         return f"{seen}; the server is still running{last_words(server_errors)}"
     return f"{seen}; the server {how_it_ended(server)}{last_words(server_errors)}"

@@ -86,7 +86,8 @@ class VirtualDriver(SelectorDriver):
         if timeout < 0:
             # A thread may be at work for this loop.
             alone = threading.active_count() == 1
-            if not self._look(0.0 if alone else self._patience, ready):
+            # The kernel may be about to deliver what was sent.
+            if not self._look(min(0.1, self._patience) if alone else self._patience, ready):
                 raise Deadlock(f"nothing can wake this loop any more; {self._who_waits()}")
             return
         self._look(0.0, ready)

@@ -477,7 +477,7 @@ int main(int argc, char **argv) {
             start_request(epoll, c);
         }
         if (measuring) {
-            finished = answered >= most || now() >= limit;
+            finished = answered > 0 && (answered >= most || now() >= limit);
         } else if (now() >= limit) {
             measuring = 1;
             begin = read_clocks(pid);

@@ -21,6 +21,7 @@ from bench.run import main, obstacle, run_case
 from bench.sample import Measured, SampleFailed, measure
 from bench.servers import ServerMissing, Servers
 from bench.toolchain import VARIANTS, ToolchainError, program
+from tests.unit.children import own_children
 
 EVERY = [Selected(case, case.variants[0]) for case in discover().values()]
 ECHO = Selected(discover()["tcp_protocol"], "10x1k")
@@ -416,7 +417,12 @@ def test_a_run_that_is_ended_gives_what_it_has(tmp_path):
         [*command, "--rounds", "9999", "--json", report], cwd=sample.ROOT, stdout=subprocess.PIPE
     )
     try:
-        time.sleep(10)  # a sample takes one
+        # The third child of its own: two samples are done.
+        seen, deadline = set(), time.monotonic() + 60
+        while len(seen) < 3:
+            assert time.monotonic() < deadline, f"children: {seen}"
+            seen |= own_children(running.pid)
+            time.sleep(0.05)
         running.terminate()
         said, _ = running.communicate(timeout=60)
     finally:

@@ -43,7 +43,7 @@ WORKING = {
     "tasks and timers": """
         import asyncio
         async def worker(number):
-            await asyncio.sleep(number / 100)
+            await asyncio.sleep(number / 5)
             print("worker", number)
             return number * number
         async def main():
@@ -63,13 +63,16 @@ WORKING = {
         import asyncio, atexit, threading, time
         atexit.register(print, "first registered")
         atexit.register(print, "second registered")
+        go = threading.Event()
         def work():
+            go.wait()
             time.sleep(0.1)
             print("thread ends")
         threading.Thread(target=work).start()
         async def main():
             print("main ends")
         asyncio.run(main())
+        go.set()
     """,
     "standard input": """
         print(input() + "!", input())
@@ -357,6 +360,7 @@ def test_flags_of_the_interpreter(flags: tuple[str, ...], workplace: Workplace) 
         print(sys.flags, sys.warnoptions, type(sys.stdout.buffer).__name__, sys.path[0])
         async def main():
             print(asyncio.get_running_loop().get_debug())
+            asyncio.get_running_loop().slow_callback_duration = 60
         asyncio.run(main())
         warnings.warn("careful", RuntimeWarning)
         """,

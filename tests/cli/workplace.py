@@ -54,6 +54,8 @@ class Workplace:
         }
         # Absolute, so that both runs find the same hocket whatever their working directory is.
         self.environment["PYTHONPATH"] = PACKAGE_PARENT
+        # Whoever is observed here is met here only, and not by tests beside these.
+        self.environment["XDG_RUNTIME_DIR"] = str(directory)
 
     def write(self, name: str, source: str) -> Path:
         path = self.directory / name

@@ -162,10 +162,11 @@ def check(module: Module, patterns: Iterable[str] = (), *, accelerated: bool = F
     report.results = run_side(module, side, never=never, patterns=patterns)
 
     suspects = [result for name, result in report.results.items() if not result.ok and name not in excluded]
-    if suspects:
-        again = run_side(module, side, only=[result.id for result in suspects])
-        report.flaky = [result for result in suspects if result.id in again and again[result.id].ok]
-        suspects = [result for result in suspects if result not in report.flaky]
+    for _ in range(2):
+        if suspects:
+            again = run_side(module, side, only=[result.id for result in suspects])
+            report.flaky += [result for result in suspects if result.id in again and again[result.id].ok]
+            suspects = [result for result in suspects if result not in report.flaky]
     if suspects:
         stock = run_side(module, "stock", only=sorted({result.baseline for result in suspects}))
         for result in suspects:

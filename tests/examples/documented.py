@@ -3,7 +3,7 @@
 A docstring holds an indented block under a line ``Output::`` (or ``Output, in an order that varies::``), and one under
 ``Standard error::`` if it writes there.  In a block ``...`` stands for any text, a line of its own for any number of
 lines, and ``~0.10`` for a measured number.  Runs of blanks and of the characters that bars are drawn with count as
-one: how long a bar came out is a measurement too, and has its own tests.
+one: where a bar begins and how long it came out is a measurement too, and has its own tests.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def pattern(lines: list[str]) -> re.Pattern[str]:
 
 
 def collapse(line: str) -> str:
-    """``line`` with runs of blanks and bar characters shortened, and no blanks before a bar's end."""
-    return re.sub(r" *\|", "|", re.sub(r"([ =#])\1+", r"\1", line)).rstrip()
+    """``line`` with runs of blanks and bar characters shortened, and no blanks where a bar begins and ends."""
+    return re.sub(r" *\| *", "|", re.sub(r"([ =#])\1+", r"\1", line)).rstrip()
 
 
 def is_documented(lines: list[str], text: str, *, ordered: bool = True) -> bool:

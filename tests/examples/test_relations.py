@@ -1,19 +1,42 @@
 """How the times and orders that examples print relate to each other.
 
-A wait never ends early, so lower bounds are close.  Upper bounds compare two measurements of one run or leave a wide
-margin, because a busy machine is slow.
+A wait never ends early, so lower bounds are close.  Upper bounds compare two measurements of one run, which may be
+repeated, or leave a wide margin, because a busy machine is slow.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 
 import pytest
 
-from tests.examples.conftest import Result
+from tests.examples.conftest import Result, run
 
 Example = Callable[[str], Result]
+
+
+def measured(test: Callable[..., None]) -> Callable[..., None]:
+    """Measure anew, twice at most, what compares two times: a busy machine may have taken time from one of the two.
+
+    What is wrong with an example is wrong each time.
+    """
+
+    @functools.wraps(test)
+    def tried(*, example: Example, **arguments: object) -> None:
+        for take in (example, anew, anew):
+            try:
+                return test(example=take, **arguments)
+            except AssertionError as error:
+                failure = error
+        raise failure
+
+    def anew(name: str) -> Result:
+        return Result(run(name))
+
+    return tried
+
 
 # file, text before the time that is the sum of waits and that sum, text before the time that is one wait and that wait
 SUM_AND_LONGEST = [
@@ -40,6 +63,7 @@ SUM_AND_LONGEST = [
 ]
 
 
+@measured
 @pytest.mark.parametrize(("name", "summed", "total", "overlapped", "longest"), SUM_AND_LONGEST)
 def test_waits_in_sequence_add_up_and_overlapping_ones_do_not(
     name: str, summed: str, total: float, overlapped: str, longest: float, example: Example
@@ -62,10 +86,11 @@ OVERLAPPED = [
     ("libraries/aiohttp_pattern.py", "10 pages, 5 at a time: ", 0.2, 1.0),
     ("patterns/rate_limiting.py", "Fetched 10 URLs\n", 0.4, 1.0),
     ("patterns/worker_pool.py", "9 jobs of 0.05 s in 3 rounds: ", 0.15, 0.45),
-    ("patterns/api_parallel_calls.py", "10 s, answer after: ", 0.3, 10.3),
+    ("patterns/api_parallel_calls.py", "10 s, answer after: ", 1.0, 10.3),
 ]
 
 
+@measured
 @pytest.mark.parametrize(("name", "before", "longest", "total"), OVERLAPPED)
 def test_overlapping_waits_take_the_longest_of_them(
     name: str, before: str, longest: float, total: float, example: Example
@@ -86,6 +111,7 @@ def test_one_await_after_another_takes_the_sum(name: str, before: str, total: fl
     assert example(name).number(before) >= 0.95 * total
 
 
+@measured
 def test_a_limit_decides_how_many_rounds_there_are(example: Example) -> None:
     """Six jobs of 0.1 s need six, three and one round with limits of 1, 2 and 6."""
     result = example("patterns/semaphore.py")
@@ -105,11 +131,13 @@ def bars(text: str, character: str) -> dict[str, tuple[int, int]]:
     return found
 
 
+@measured
 def test_the_visualizer_draws_overlapping_and_sequential_runs(example: Example) -> None:
     """With gather() all bars begin together; one by one each begins where the one before ended."""
     result = example("event_loop/visualizer.py")
     drawn = bars(result.out, "=")
-    assert {start for start, _ in (drawn["A"], drawn["B"], drawn["C"])} == {0}
+    together = drawn["A"], drawn["B"], drawn["C"]
+    assert max(start for start, _ in together) < min(end for _, end in together)
     assert drawn["A'"][0] < drawn["A'"][1] <= drawn["B'"][0] < drawn["B'"][1] <= drawn["C'"][0]
     concurrent, sequential = (float(text) for text in re.findall(r"total (\S+) s", result.out))
     assert 0.19 <= concurrent < sequential
@@ -124,6 +152,7 @@ def test_the_visualizer_takes_other_sleeps(run_example: Callable[..., Result]) -
     assert drawn["A"][1] < drawn["B"][1]
 
 
+@measured
 def test_the_comparison_draws_sequence_concurrency_and_parallelism(example: Example) -> None:
     """In sequence each bar begins where the last ended; concurrent and parallel ones overlap."""
     drawn = bars(example("performance/visual_comparison.py").out, "#")
@@ -135,6 +164,7 @@ def test_the_comparison_draws_sequence_concurrency_and_parallelism(example: Exam
         assert max(starts) < min(ends)
 
 
+@measured
 def test_blocking_code_stops_the_heartbeat_and_async_code_does_not(example: Example) -> None:
     """time.sleep(0.2) leaves a gap of at least that; asyncio.sleep() and to_thread() leave clearly shorter ones."""
     result = example("pitfalls/blocking_inside_async.py")
@@ -144,6 +174,7 @@ def test_blocking_code_stops_the_heartbeat_and_async_code_does_not(example: Exam
     assert result.number("correct, to_thread(time.sleep): the heartbeat stopped for ") < frozen / 2
 
 
+@measured
 def test_the_lag_gauge_shows_the_blocking_call(example: Example) -> None:
     """A block of 0.22 s shows as a lag of about 0.2 s, far above that of the healthy loop."""
     result = example("debugging/loop_lag.py")
@@ -152,6 +183,7 @@ def test_the_lag_gauge_shows_the_blocking_call(example: Example) -> None:
     assert result.number("healthy: lag ") < lag / 2
 
 
+@measured
 def test_latency_grows_with_the_queue(example: Example) -> None:
     """The last of thirty jobs, in the sixth round, waited about six times as long as the first."""
     result = example("debugging/tracking.py")
@@ -167,6 +199,7 @@ def test_a_slow_step_is_logged_with_its_duration(example: Example) -> None:
     assert float(found.group(1)) >= 0.145
 
 
+@measured
 def test_processes_share_a_computation_that_threads_do_not(example: Example) -> None:
     """Threads give CPU-bound work nothing: they are not twice as fast as doing it in sequence."""
     result = example("performance/cpu_bound.py")

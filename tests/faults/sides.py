@@ -164,6 +164,8 @@ class Side:
     # -- What the peer does, while the loop stands still
 
     def peer_reads(self, most: int) -> None:
+        if self.under_way():
+            arrived(self.peer.socket.fileno(), 0.2)
         self.peer.read(most)
 
     def peer_reads_all(self) -> None:

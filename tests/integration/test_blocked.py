@@ -22,6 +22,10 @@ pytest.importorskip("aiohttp")
 APP = Path(__file__).with_name("programs") / "blocking_app.py"
 
 
+#: What a second report begins with.
+OVER = (" blocked the event loop ", " could not go on ", " could not run for ")
+
+
 class why(str):
     """Words that a report must have, unless it says that the machine was too busy for the first tenth of a second."""
 
@@ -104,12 +108,18 @@ class App:
         asking = threading.Thread(target=ask)
         asking.start()
         try:
-            seen = ""
+            seen = line = ""
             missing = set(words)
             until = time.monotonic() + 30
-            while missing and not answered.is_set() and time.monotonic() < until:
-                with contextlib.suppress(queue.Empty):
-                    seen += self.reports.get(timeout=0.02)
+            # What was told before the second report was told while it lasted, even if it is heard only later.
+            while missing and not any(over in line for over in OVER) and time.monotonic() < until:
+                if answered.is_set():
+                    until = min(until, time.monotonic() + 2)
+                try:
+                    line = self.reports.get(timeout=0.02)
+                except queue.Empty:
+                    continue
+                seen += line
                 missing = missing_in(seen, words)
             assert not missing, f"{missing} not in:\n{seen}"
         finally:
@@ -179,7 +189,8 @@ def test_a_thread_that_keeps_the_lock(app: App):
     """The thread that has the interpreter's lock is named, with its line."""
     place = f"{APP}:{line_of('    sum(range(60_000_000))')} in hog"
     app.named_while_it_lasts("hogged", why("another thread has the interpreter's lock"), why(place))
-    app.is_over("has the interpreter's lock", place)
+    if not any("the machine has no processor" in line for line in app.told):
+        app.is_over("has the interpreter's lock", place)
 
 
 @pytest.mark.slow

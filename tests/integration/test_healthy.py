@@ -56,7 +56,7 @@ BURSTS = [PROGRAMS / "fastapi_uvicorn.py", PROGRAMS / "http_httpx.py"]
 
 #: Only how long a step takes is not the program's alone, but also this machine's: seconds that no machine needs.  With
 #: HOCKET_HEALTHY_DEFAULTS=1, for a machine that has nothing else to do, the thresholds are those that a user gets.
-WIDE = "blocked-loop=2 long-step=2 never-yields=5 sched-delay=2"
+WIDE = "blocked-loop=5 long-step=5 never-yields=5 sched-delay=5 cancel-swallowed=5"
 FOR_HEALTHY = "" if os.environ.get("HOCKET_HEALTHY_DEFAULTS") else WIDE
 
 

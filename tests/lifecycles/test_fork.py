@@ -341,6 +341,8 @@ def test_forking_in_another_thread_than_the_loops() -> None:
 loop = new_loop()
 thread = threading.Thread(target=loop.run_forever)
 thread.start()
+while not loop.is_running():
+    time.sleep(0.001)
 def child():
     print(complaint(loop.call_soon_threadsafe, print), loop.is_running(), loop.is_closed())
     loop.close()

@@ -38,8 +38,12 @@ def test_out_of_descriptors(driver: str) -> None:
         tell(server, "state")
         before = line(server)
         time.sleep(2.5 * RETRY_DELAY)
-        tell(server, "state")
-        during = line(server)
+        for _ in range(20):  # On a busy machine the second report may be late.
+            tell(server, "state")
+            during = line(server)
+            if len(during["reports"]) >= 2:
+                break
+            time.sleep(0.5)
         elapsed = time.monotonic() - started
         assert LIMIT // 2 < during["connected"] < LIMIT
         assert {kind for _, _, kind in during["reports"]} == {"OSError"}

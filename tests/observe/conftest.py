@@ -1,12 +1,16 @@
-"""What each test here finds: a process in which nobody looks on yet."""
+"""What each test here finds: a process in which nobody looks on yet, and examples that may take their time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from hocket.observe import watchdog
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

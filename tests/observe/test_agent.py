@@ -92,8 +92,9 @@ def waiting_tasks(count: int, name: str = "waiter") -> Iterator[asyncio.Abstract
     async def main() -> None:
         tasks = [asyncio.create_task(wait(), name=f"{name} {n}") for n in range(count)]
         await asyncio.sleep(0)
-        started.set()
-        await asyncio.gather(*tasks)
+        together = asyncio.gather(*tasks)
+        asyncio.get_running_loop().call_soon(started.set)  # when this waits, too
+        await together
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()
@@ -377,15 +378,16 @@ def test_facts_are_what_they_were(agent: hocket.observe.Agent) -> None:
         assert json.loads(encode({"row": task}))["row"] == row
 
 
-def test_cancel(agent: hocket.observe.Agent) -> None:
+def test_cancel(agent: hocket.observe.Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task is cancelled in its own loop, and the answer says whether it was in time."""
+    monkeypatch.setattr(answers, "_DELIVERY_TO_IDLE", 30.0)
     hocket.observe.start_agent(allow_control=True)
     loop = hocket.new_event_loop()
     started = threading.Event()
     ended: list[str] = []
 
     async def main() -> None:
-        started.set()
+        loop.call_soon(started.set)
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError as error:

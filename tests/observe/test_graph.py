@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -409,8 +410,8 @@ def test_a_main_task_that_hangs_for_ever_is_reported() -> None:
         await start(worker)
 
     def look(loop: Any) -> None:
-        while loop.state().ready or loop.state().tasks < 2:
-            pass
+        while [task.state for task in hocket.observe.snapshot().tasks] != ["waiting", "waiting"]:
+            time.sleep(0.001)
         found.append(graph())
         loop.call_soon_threadsafe(lambda: [task.cancel() for task in loop.live()])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -24,6 +25,7 @@ from hocket.observe.sinks import logs
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """What is written by a handler that `logs.install` has made."""
+    gc.collect()  # What earlier tests have left may tell of itself when it is collected.
     stream = io.StringIO()
     root = logging.getLogger()
     level = root.level

@@ -90,7 +90,9 @@ def test_steps_and_waits(traced: Traced) -> None:
     # On a busy machine the one before the waits, or behind them, may be long enough to be told of.
     [step] = [step for step in steps if first.end_time <= step.start_time < second.start_time]  # type: ignore[operator]
     assert [first.attributes["hocket.waits_for"], second.attributes["hocket.waits_for"]] == ["timer", "timer"]
-    assert 0.045 < seconds(first) < seconds(request)
+    # From the timer on, which the machine may keep from the wait.
+    assert (first.end_time or 0) - (request.start_time or 0) > 45_000_000
+    assert seconds(first) < seconds(request)
     assert 0.025 < seconds(step) < seconds(request)
     assert step.end_time <= second.start_time  # type: ignore[operator]
     assert step.attributes["code.function.name"].endswith("main")
@@ -216,7 +218,7 @@ def test_only_the_longest() -> None:
 
     hocket.run(main())
     first, second = (seconds(wait) for wait in traced.spans("hocket.wait"))
-    assert first > 0.29 and second > 0.19
+    assert first > 0.25 and second > 0.15
     traced.provider.shutdown()
 
 
@@ -227,7 +229,7 @@ def test_it_comes_by_itself(traced: Traced) -> None:
         with traced.tracer.start_as_current_span("request"):
             await asyncio.sleep(0.03)
         async with asyncio.timeout(10):
-            while len(traced.exporter.get_finished_spans()) < 2:
+            while "hocket.wait" not in {span.name for span in traced.exporter.get_finished_spans()}:
                 await asyncio.sleep(0.01)
 
     hocket.run(main())
@@ -277,7 +279,7 @@ def test_a_whole_recording(tmp_path: Path) -> None:
     path = tmp_path / "run.recording"
 
     async def child() -> None:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
 
     async def main() -> None:
         await asyncio.create_task(child(), name="child")

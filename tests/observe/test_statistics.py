@@ -48,15 +48,15 @@ def test_a_lock_knows_its_holder_and_those_who_wait() -> None:
         assert told.holder is not None
         assert (told.holder.task, told.holder.name) == (number_of("holder 0"), "holder 0")
         assert [waiter.name for waiter in told.waiting.waiters] == ["holder 1", "holder 2"]
-        assert all(0.01 < waiter.waited < 10 for waiter in told.waiting.waiters)
+        assert all(0.0 < waiter.waited < 10 for waiter in told.waiting.waiters)
         assert (told.waiting.most, told.waiting.waits) == (2, 2)
         assert told.waiting.waited == pytest.approx(sum(waiter.waited for waiter in told.waiting.waiters))
         await asyncio.gather(*tasks)
         told = lock.statistics()
         assert (told.locked, told.holder, told.waiting.waiters) == (False, None, ())
         assert (told.waiting.most, told.waiting.waits) == (2, 2)
-        # The second has waited as long as one sleep takes, the third as long as two.
-        assert 0.1 < told.waiting.waited < 20
+        # The third has waited for as long as one sleep takes, at least.
+        assert 0.04 < told.waiting.waited < 20
 
     scene(program)
 
@@ -119,6 +119,7 @@ def test_a_task_that_is_cancelled_while_it_waits() -> None:
         lock = hocket.Lock()
         await lock.acquire()
         task = start(lock.acquire)
+        await settle(2)
         await hocket.sleep(0.02)
         task.cancel()
         await settle()

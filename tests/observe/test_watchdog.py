@@ -29,21 +29,34 @@ compiled_only = pytest.mark.skipif(
 )
 
 
-class Reports(list[Blockage]):
-    """What a watchdog has reported; `lasting` is set by the first report on something that lasts."""
+#: A share of the time that something has blocked.
+LOCK = "waiting for the interpreter's lock"
 
-    def __init__(self, dog: Watchdog) -> None:
+
+class Reports(list[Blockage]):
+    """What a watchdog has reported; `lasting` is set by the first report on something that lasts.
+
+    Only what is *wanted* counts: on a busy machine a loop that begins or ends may be reported, too.
+    """
+
+    def __init__(
+        self, dog: Watchdog, wanted: Callable[[Blockage], bool] = lambda blockage: blockage.name == "culprit"
+    ) -> None:
         super().__init__()
+        self.wanted = wanted
         self.lasting = threading.Event()
         self.over = threading.Event()
         dog.listeners.append(self.take)
 
     def take(self, blockage: Blockage) -> None:
-        self.append(blockage)
-        (self.over if blockage.over else self.lasting).set()
+        if self.wanted(blockage):
+            self.append(blockage)
+            (self.over if blockage.over else self.lasting).set()
 
-    def of(self, name: str) -> list[Blockage]:
-        return [blockage for blockage in self if blockage.name == name]
+    def wait(self) -> None:
+        """Block until it is reported, and for a moment more, in which nothing else can become the main cause."""
+        self.lasting.wait(30)
+        time.sleep(0.3)
 
 
 @pytest.fixture
@@ -80,14 +93,15 @@ def test_a_sleeping_step_is_named_while_it_sleeps(dog: Watchdog):
     reports = Reports(dog)
 
     def body() -> None:
-        reports.lasting.wait(30)  # What blocks ends when it has been reported.
+        reports.lasting.wait(30)
+        time.sleep(0.3)
 
     run(body)
     assert reports.over.wait(10)
-    first, last = reports.of("culprit")
+    first, last = reports
     assert (first.kind, first.over, last.over) == ("task", False, True)
     assert first.where == Place(__file__, line_of(body, "reports.lasting.wait"), body.__qualname__)
-    assert first.cause == last.cause == "blocking-call"
+    assert first.cause in ("blocking-call", "starved-machine") and last.cause == "blocking-call"
     assert first.number == last.number
     assert last.seconds >= first.seconds >= 0.1
     assert "it waits" in str(last)
@@ -111,7 +125,7 @@ def test_a_busy_loop_is_python_code(dog: Watchdog):
 
     run(body)
     assert reports.over.wait(10)
-    first, last = reports.of("culprit")
+    first, last = reports
     assert first.where is not None and first.where.function == body.__qualname__
     assert last.cause == "python"
 
@@ -127,7 +141,7 @@ def test_a_call_that_computes_is_no_python_code(dog: Watchdog):
 
     run(body)
     assert reports.over.wait(10)
-    last = reports.of("culprit")[-1]
+    last = reports[-1]
     assert last.over
     assert last.cause == "blocking-call"
     assert "computes" in last.why
@@ -150,15 +164,15 @@ def test_the_garbage_collector_is_named(dog: Watchdog):
     finally:
         garbage.clear()
     assert reports.over.wait(10)
-    assert reports.of("culprit")[-1].cause == "garbage-collector"
+    assert reports[-1].cause == "garbage-collector"
 
 
 def test_a_callback_is_named(dog: Watchdog):
     """What blocks need not be a task."""
-    reports = Reports(dog)
+    reports = Reports(dog, lambda blockage: "blocking_callback" in str(blockage.name))
 
     def blocking_callback() -> None:
-        reports.lasting.wait(30)
+        reports.wait()
 
     async def main() -> None:
         asyncio.get_running_loop().call_soon(blocking_callback)
@@ -174,7 +188,7 @@ def test_a_callback_is_named(dog: Watchdog):
 @compiled_only
 def test_who_holds_the_lock_is_named_by_the_sentinel_itself(dog: Watchdog, tmp_path: Path):
     """A call that lets nobody else have the interpreter is reported while it lasts, on the descriptor given."""
-    reports = Reports(dog)
+    reports = Reports(dog, lambda blockage: blockage.name == "gréedy")
 
     def body() -> None:
         begun = time.thread_time()
@@ -191,7 +205,7 @@ def test_who_holds_the_lock_is_named_by_the_sentinel_itself(dog: Watchdog, tmp_p
 @compiled_only
 def test_a_thread_that_holds_the_lock_is_named(dog: Watchdog, tmp_path: Path):
     """A loop that is ready and does not get the interpreter back says who has it."""
-    reports = Reports(dog)
+    reports = Reports(dog, lambda blockage: not blockage.over or LOCK in dict(blockage.shares))
 
     def hog() -> None:
         sum(range(60_000_000))
@@ -205,10 +219,10 @@ def test_a_thread_that_holds_the_lock_is_named(dog: Watchdog, tmp_path: Path):
     hocket.run(main())
     assert reports.over.wait(10)
     last = reports[-1]
-    assert "waiting for the interpreter's lock" in dict(last.shares)
-    if os.getloadavg()[0] < (os.cpu_count() or 1):  # Or else this machine is a cause of its own.
+    if dict(last.shares).get("waiting for a processor", 0) < 0.1:  # Or else this machine is a cause of its own.
         assert last.cause == "interpreter-lock"
-        assert "another thread has the interpreter's lock" in (tmp_path / "output").read_text(encoding="utf-8")
+        output = (tmp_path / "output").read_text(encoding="utf-8")
+        assert "another thread has the interpreter's lock" in output or "no processor for it" in output
     assert last.holder is not None
     assert last.holder_stack[-1] == Place(__file__, line_of(hog, "sum("), hog.__qualname__)
 
@@ -217,7 +231,7 @@ def test_a_clean_run_is_not_reported(dog: Watchdog):
     """Steps that are short, however many, and a loop that waits, are nobody's offence."""
     dog = Watchdog(2.0)
     with dog:
-        reports = Reports(dog)
+        reports = Reports(dog, lambda blockage: True)
 
         async def main() -> None:
             for _ in range(300):
@@ -232,11 +246,14 @@ def test_both_reports_are_logged(dog: Watchdog, caplog: pytest.LogCaptureFixture
     """One warning while it lasts, with the stack, and one when it is over."""
     reports = Reports(dog)
     with caplog.at_level(logging.WARNING, "hocket.watchdog"):
-        run(lambda: reports.lasting.wait(30) and None)
+        run(reports.wait)
         assert reports.over.wait(10)
         dog.stop()
-    first, last = (record.getMessage() for record in caplog.records)
-    assert first.startswith("task 'culprit' has been blocking the event loop of thread 'MainThread' for ")
+    told = [record.getMessage() for record in caplog.records if record.name == "hocket.watchdog"]
+    first, last = (message for message in told if "task 'culprit'" in message)
+    assert first.startswith(
+        ("task 'culprit' has been blocking the event loop of thread 'MainThread' for ", "the event loop of thread ")
+    )
     assert f'  File "{__file__}", line ' in first
     assert last.startswith("task 'culprit' blocked the event loop of thread 'MainThread' for ")
 
@@ -303,7 +320,7 @@ def test_a_listener_that_raises_is_removed(dog: Watchdog, caplog: pytest.LogCapt
 
 def test_what_lasts_when_the_loop_stops_is_over(dog: Watchdog):
     """The last step of a run is reported like any other."""
-    reports = Reports(dog)
+    reports = Reports(dog, lambda blockage: blockage.where is not None and blockage.where.function == main.__qualname__)
 
     async def main() -> None:
         await asyncio.sleep(0)
@@ -317,7 +334,7 @@ def test_what_lasts_when_the_loop_stops_is_over(dog: Watchdog):
 def test_a_loop_that_runs_already_is_watched():
     """A watchdog may be started at any time, from a task."""
     dog = Watchdog(0.1)
-    reports = Reports(dog)
+    reports = Reports(dog, lambda blockage: blockage.kind == "task")
 
     async def main() -> None:
         with dog:
@@ -395,7 +412,7 @@ def test_it_goes_on_in_the_child_of_a_fork(dog: Watchdog, tmp_path: Path):
         code = 1
         with contextlib.suppress(BaseException):
             reports = Reports(dog)
-            run(lambda: reports.lasting.wait(30) and None)
+            run(reports.wait)
             code = 0 if reports.over.wait(10) and reports[-1].name == "culprit" else 2
         os._exit(code)
     assert os.waitpid(process, 0)[1] == 0

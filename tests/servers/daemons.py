@@ -160,6 +160,18 @@ class Postgres(Daemon):
         """SIGQUIT ends every session at once; killed outright, the server would leave its sessions behind."""
         super().kill(how)
 
+    def kill_session(self, session: int) -> None:
+        """End one without notice; the server then ends all others, and this waits until it has begun anew."""
+        before = self._beginnings()
+        os.kill(session, signal.SIGKILL)
+        deadline = time.monotonic() + STARTUP
+        while self._beginnings() == before:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def _beginnings(self) -> int:
+        return self.log.read_text(errors="replace").count("database system is ready to accept connections")
+
 
 class Redis(Daemon):
     """Redis on a port and a Unix socket, without a file."""

@@ -14,7 +14,7 @@ T = TypeVar("T")
 #: Seconds; no test takes a fifth of it.
 PATIENCE = 60.0
 #: Seconds that connections which are closing have when a test is over; what is open then is complained of.
-GOODBYE = 2.0
+GOODBYE = 10.0
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]], *, complaints: list[dict[str, Any]] | None = None) -> T:

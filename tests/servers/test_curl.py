@@ -33,6 +33,7 @@ class Site:
     def __init__(self) -> None:
         self.port = 0
         self.uploaded: list[bytes] = []
+        self.asked = asyncio.Event()
         self.aborted = asyncio.Event()
         self.peers: set[Any] = set()
 
@@ -43,6 +44,7 @@ class Site:
     async def endless(self, request: Any) -> Any:
         response = web.StreamResponse()
         await response.prepare(request)
+        self.asked.set()
         try:
             while True:
                 await response.write(BODY)
@@ -149,10 +151,10 @@ def test_aborted_download(curl: str, authority: Authority, localhost: Files, how
 
     async def main() -> None:
         async with Site().serving(authority.server(localhost)) as site:
-            options = ("--max-time", 0.5) if how == "--max-time" else ()
+            options = ("--max-time", 5) if how == "--max-time" else ()
             async with curling(curl, authority, *options, "-o", "/dev/null", site.url("endless")) as process:
-                await asyncio.sleep(0.2)
                 if how != "--max-time":
+                    await site.asked.wait()
                     process.send_signal(how)
                 await site.aborted.wait()
             assert process.returncode != 0

@@ -25,6 +25,7 @@ class Service:
     """Methods on bytes, so that nothing has to be generated; `cancelled` is set when a call was called off."""
 
     def __init__(self) -> None:
+        self.hanging = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def upper(self, request: bytes, context: Any) -> bytes:
@@ -43,6 +44,7 @@ class Service:
 
     async def hang(self, request: bytes, context: Any) -> bytes:
         try:
+            self.hanging.set()
             await asyncio.sleep(60)
         finally:
             self.cancelled.set()
@@ -150,7 +152,7 @@ def test_cancelled_call() -> None:
                 await call
 
             task = asyncio.create_task(waiting())
-            await asyncio.sleep(0.2)
+            await service.hanging.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -164,11 +166,13 @@ def test_deadline() -> None:
 
     async def main() -> None:
         async with connected() as (service, channel):
-            started = time.monotonic()
-            with pytest.raises(aio.AioRpcError) as caught:
-                await channel.unary_unary(path("hang"))(b"", timeout=0.3)
-            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert 0.2 < time.monotonic() - started < 30
+            await channel.channel_ready()
+            while not service.hanging.is_set():  # On a busy machine the time may be over before the server is asked.
+                started = time.monotonic()
+                with pytest.raises(aio.AioRpcError) as caught:
+                    await channel.unary_unary(path("hang"))(b"", timeout=0.3)
+                assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                assert 0.2 < time.monotonic() - started < 30
             await service.cancelled.wait()
 
     run(main)

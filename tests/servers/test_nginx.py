@@ -181,8 +181,9 @@ def test_close_amid_a_download(nginx: Nginx, authority: Authority, version: str)
             further_reader, further_writer = await asyncio.open_connection(HOST, nginx.port)
 
             async def up() -> None:
-                while data := await reader.read(65536):
-                    further_writer.write(data)
+                with contextlib.suppress(ConnectionError):
+                    while data := await reader.read(65536):
+                        further_writer.write(data)
 
             asking = asyncio.create_task(up())
             with contextlib.suppress(ConnectionError):

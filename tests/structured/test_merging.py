@@ -218,7 +218,7 @@ def test_the_first_to_finish_wins(factory: Any) -> None:
     async def main() -> Any:
         before = asyncio.all_tasks()
         log: list[Any] = []
-        won = await hocket.race(after(0.2, "slow", log), after(0.01, "fast", log), after(5, "slower", log))
+        won = await hocket.race(after(10, "slow", log), after(0.01, "fast", log), after(15, "slower", log))
         assert asyncio.all_tasks() == before
         assert sorted(log) == ["slow cancelled", "slower cancelled"]
         return won

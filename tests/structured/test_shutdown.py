@@ -281,10 +281,11 @@ def test_listening_sockets_are_closed_and_connections_are_not() -> None:
     """Whoever has connected is answered, also one whom the loop has not accepted yet."""
     answered: list[bytes] = []
     listeners: list[threading.Thread] = []
+    closed = hocket.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = await reader.readline()
-        await asyncio.sleep(1)
+        await closed.wait()
         writer.write(b"hello " + line)
         writer.close()
         await writer.wait_closed()
@@ -312,7 +313,9 @@ def test_listening_sockets_are_closed_and_connections_are_not() -> None:
         await service().wait_stopping()
         while server.sockets:
             await asyncio.sleep(0)
-        return len(answered)
+        count = len(answered)
+        closed.set()
+        return count
 
     ending = hocket.run(run_until_signal(main))
     assert ending.drained, str(ending)

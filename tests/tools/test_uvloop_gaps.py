@@ -228,7 +228,7 @@ async def start_tls_with_data_buffered() -> bool:
     async with server:
         client = asyncio.create_task(asyncio.to_thread(eager_client, server.sockets[0].getsockname()[1]))
         try:
-            await asyncio.wait_for(greeted.wait(), 3)
+            await asyncio.wait_for(greeted.wait(), 6)
         finally:
             await asyncio.wait([client])
             client.cancelled() or client.exception()

@@ -24,15 +24,16 @@ def python(code: str, *args: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", textwrap.dedent(code), *args]
 
 
-def own_children() -> set[int]:
-    """The pids of the children of this process, zombies included."""
+def own_children(parent: int | None = None) -> set[int]:
+    """The pids of the children of this process, or of *parent*, zombies included."""
+    parent = os.getpid() if parent is None else parent
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[1]) == os.getpid():
+        if int(fields[1]) == parent:
             found.add(int(stat.parent.name))
     return found
 

@@ -184,6 +184,8 @@ def test_number_closed_and_handed_out_again(driver: Driver, pair: Any) -> None:
     driver.add_reader(fd, old)
     pair[0].close()
     reading, writing = os.pipe()
+    if writing == fd:  # A lower number has become free meanwhile.
+        writing = os.dup(writing)
     if reading != fd:
         os.dup2(reading, fd)
         os.close(reading)
@@ -294,8 +296,8 @@ def test_signal_handler_runs_during_the_wait(driver: Driver) -> None:
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(Rang):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             poll(driver, LONG)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

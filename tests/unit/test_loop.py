@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -125,7 +126,8 @@ def test_call_soon_threadsafe_from_a_plain_signal_handler(any_loop: Any) -> None
     """A handler set with signal.signal() may use call_soon_threadsafe(), and wakes the loop."""
     before = signal.signal(signal.SIGALRM, lambda *_: any_loop.call_soon_threadsafe(any_loop.stop))
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        # Again and again: asyncio's own loop does not hear one that comes just before it waits.
+        signal.setitimer(signal.ITIMER_REAL, 0.03, 0.03)
         guard = any_loop.call_later(10, any_loop.stop)
         any_loop.run_forever()
         assert any_loop.time() < guard.when()
@@ -331,7 +333,7 @@ def test_debug_mode_warns_of_slow_callbacks(any_loop: Any, caplog: pytest.LogCap
     messages = [record.getMessage() for record in caplog.records if "Executing" in record.getMessage()]
     assert len([it for it in messages if "dawdle" in it]) == 1
     assert len([it for it in messages if "linger" in it]) == 1
-    assert all("took 0." in message and message.endswith("seconds") for message in messages)
+    assert all(re.search(r" took \d+\.\d{3} seconds$", message) for message in messages)
 
 
 @pytest.mark.parametrize("method", ["call_soon", "call_later", "call_at"])
@@ -443,8 +445,8 @@ def test_measured_steps_name_the_longest(factory: Any) -> None:
     """The longest step is known with task and line, and time is split into busy and idle."""
 
     async def slow() -> None:
-        await asyncio.sleep(0.05)
-        time.sleep(0.05)
+        await asyncio.sleep(0.3)
+        time.sleep(0.3)
         await asyncio.sleep(0)
 
     loop = factory()
@@ -453,7 +455,7 @@ def test_measured_steps_name_the_longest(factory: Any) -> None:
     loop.close()
     assert statistics.longest_step_task == "sloth"
     assert "test_loop.py" in statistics.longest_step_where and "slow" in statistics.longest_step_where
-    assert 0.04 < statistics.longest_step <= statistics.busy
+    assert 0.25 < statistics.longest_step <= statistics.busy
     assert statistics.idle > 0.04
 
 

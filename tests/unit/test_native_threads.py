@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,13 +36,30 @@ class Sleeper(threading.Thread):
         )
 
 
+def rests(thread: threading.Thread) -> bool:
+    """Whether it sleeps and gets no processor meanwhile, though the interpreter's lock is free."""
+    if not LINUX:
+        time.sleep(0.05)
+        return True
+
+    def look() -> tuple[str, str]:
+        task = Path(f"/proc/self/task/{thread.native_id}")
+        return (task / "schedstat").read_text(), (task / "stat").read_text().rpartition(") ")[2][0]
+
+    first = look()
+    time.sleep(0.02)
+    return first == look() and first[1] == "S"
+
+
 @pytest.fixture
 def sleeper() -> Iterator[int]:
     """A thread that sleeps: its number."""
     thread = Sleeper()
     thread.start()
     assert thread.begun.wait(30)
-    time.sleep(0.05)
+    deadline = time.monotonic() + 30
+    while not rests(thread):
+        assert time.monotonic() < deadline
     assert thread.ident is not None
     yield thread.ident
     thread.end.set()
@@ -159,12 +177,13 @@ def test_threads_have_their_names(sleeper: int):
 def test_a_meter_counts_the_time_on_a_processor():
     """A thread that computes uses as much as it says of itself."""
     meter = threads.ThreadMeter(threading.get_ident())
+    outer = time.thread_time_ns()
     before = meter.read()[0]
     begun = time.thread_time_ns()
     while time.thread_time_ns() - begun < 20_000_000:
         pass
     used = meter.read()[0] - before
-    assert 20_000_000 <= used <= time.thread_time_ns() - begun + 20_000_000
+    assert 20_000_000 <= used <= time.thread_time_ns() - outer + 1_000
     meter.close()
 
 
@@ -186,7 +205,7 @@ def test_a_meter_counts_how_often_a_thread_gets_a_processor():
     """Each wait in a call that ends is one more."""
     meter = threads.ThreadMeter(threading.get_ident())
     before = meter.read()[2]
-    for _ in range(10):
+    for _ in range(20):  # Some may be over before they begin, if the machine has no processor to give.
         time.sleep(0.001)
     assert meter.read()[2] >= before + 10
     meter.close()

@@ -656,8 +656,8 @@ def test_poller_lets_signal_handlers_run(make: Any) -> None:
     poller = make()
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.03)
         with pytest.raises(InterruptedError, match="rang"):
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
             poller.wait(10.0)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

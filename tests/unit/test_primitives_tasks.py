@@ -177,8 +177,8 @@ def test_as_completed_gives_the_quick_ones_first(factory: Any) -> None:
     """As tasks in `async for`, as coroutines in `for`."""
 
     async def main() -> tuple[list[object], list[object]]:
-        first = [await task async for task in hocket.as_completed([hocket.sleep(0.02, 2), hocket.sleep(0.001, 1)])]
-        second = [await task for task in hocket.as_completed([hocket.sleep(0.02, 2), hocket.sleep(0.001, 1)])]
+        first = [await task async for task in hocket.as_completed([hocket.sleep(0.5, 2), hocket.sleep(0.001, 1)])]
+        second = [await task for task in hocket.as_completed([hocket.sleep(0.5, 2), hocket.sleep(0.001, 1)])]
         return first, second
 
     assert run(factory, main()) == ([1, 2], [1, 2])

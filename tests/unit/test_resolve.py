@@ -178,7 +178,11 @@ def test_names_are_looked_up_in_a_thread(loop: asyncio.AbstractEventLoop, argume
         except Exception as error:
             return type(error), error.args
 
-    assert loop.run_until_complete(main()) == expected
+    found = loop.run_until_complete(main())
+    if any(result[:1] == (socket.gaierror,) and result[1][0] == socket.EAI_AGAIN for result in (found, expected)):
+        assert found[0] is expected[0]  # A name server has not answered one of the two.
+    else:
+        assert found == expected
     assert len(resolver_threads()) == 1
 
 
@@ -315,6 +319,8 @@ def test_pool_has_no_more_threads_than_asked_for(stuck: Stuck) -> None:
         lookups = [asyncio.create_task(loop.getaddrinfo(f"{number}.hang", number)) for number in range(10)]
         await until(lambda: len(stuck.asked) == 3, "three lookups are under way")
         assert len(resolver_threads()) == 3
+        # In whatever order three threads come to say so.
+        assert set(stuck.asked) == {"0.hang", "1.hang", "2.hang"}
         stuck.released.set()
         answers = await asyncio.gather(*lookups)
         assert [answer[0][4][1] for answer in answers] == list(range(10))
@@ -324,7 +330,7 @@ def test_pool_has_no_more_threads_than_asked_for(stuck: Stuck) -> None:
     finally:
         loop.close()
     assert stuck.peak == 3
-    assert stuck.asked == [f"{number}.hang" for number in range(10)]
+    assert sorted(stuck.asked) == [f"{number}.hang" for number in range(10)]
 
 
 def test_idle_thread_is_used_again(loop: asyncio.AbstractEventLoop, stuck: Stuck) -> None:

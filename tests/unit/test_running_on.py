@@ -122,7 +122,7 @@ def test_threads_and_signals_reach_a_loop_that_runs_no_python_code() -> None:
     killer = threading.Timer(0.1, signal.raise_signal, (signal.SIGUSR1,))
     try:
         again()
-        killer.start()
+        loop.call_soon(killer.start)
         loop.call_later(60, loop.stop)
         with pytest.raises(Arrived):
             loop.run_forever()

@@ -139,10 +139,10 @@ def test_connection_that_is_refused(factory: Any) -> None:
     """The error is the kernel's, and nothing is left open."""
 
     async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            address = listener.getsockname()
-        with pytest.raises(ConnectionRefusedError):
-            await hocket.open_connection(*address)
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))  # It does not listen, and nobody else can.
+            with pytest.raises(ConnectionRefusedError):
+                await hocket.open_connection(*silent.getsockname())
 
     run(factory, main())
 

@@ -183,6 +183,7 @@ def test_pause_reading_holds_data_back(factory: Any) -> None:
             it.transport.pause_reading()
             assert it.transport.is_reading() is False
             sending = asyncio.create_task(it.tls.send(BIG * 4))
+            await until(lambda: it.transport.get_read_buffer_size() > 0)
             await asyncio.sleep(0.2)
             assert it.protocol.data == b"" and not sending.done()
             assert it.transport.get_read_buffer_size() > 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .loops import EVERY, OURS, Reports, run
-from .peers import BufferedRecorder, Recorder
+from .peers import BufferedRecorder, Recorder, until
 from .tls_peers import TlsPeer, client_context, connect, server_context, socket_pair, tls_connection
 
 every_loop = pytest.mark.parametrize("factory", EVERY, ids=lambda factory: factory.__name__)
@@ -247,7 +247,8 @@ def test_peer_says_goodbye(factory: Any) -> None:
         run(factory, main())
     finally:
         logging.getLogger("asyncio").removeHandler(handler)
-    assert records == ["returning true from eof_received() has no effect when using ssl"]
+    wanted = "returning true from eof_received() has no effect when using ssl"
+    assert [record for record in records if "eof_received" in record] == [wanted]
 
 
 @every_loop
@@ -335,8 +336,7 @@ def test_close_while_the_peer_is_held_back(factory: Any) -> None:
         async with tls_connection() as it:
             it.transport.pause_reading()
             await it.tls.send(BIG[: 3 << 18])
-            await asyncio.sleep(0.1)
-            assert it.transport.get_read_buffer_size() > 1 << 18
+            await until(lambda: it.transport.get_read_buffer_size() > 1 << 18)
             it.transport.close()
             await it.tls.goodbye()
             assert await it.protocol.lost is None
@@ -363,7 +363,7 @@ def test_writes_after_close_are_counted(factory: Any) -> None:
         run(factory, main())
     finally:
         logging.getLogger("asyncio").removeHandler(handler)
-    assert records == ["SSL connection is closed"] * 2
+    assert [record for record in records if "SSL" in record] == ["SSL connection is closed"] * 2
 
 
 # -- Damage

@@ -106,6 +106,6 @@ if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
     print(listener.getsockname()[1], flush=True)
     main = serving.uvicorn.main(app, sockets=[listener], log_level="warning", access_log=False)
-    code = hocket.serve(main, drain=10, linger=2)
+    code = hocket.serve(main, drain=10, linger=5)
     print(json.dumps(count), flush=True)
     sys.exit(code)

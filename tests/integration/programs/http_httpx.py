@@ -18,7 +18,7 @@ async def main() -> None:
             async for chunk in response.aiter_bytes():
                 received += len(chunk)
         try:
-            await client.get("/hang", timeout=0.1)
+            await client.get("/hang", timeout=httpx.Timeout(60, read=0.1))
             timed_out = False
         except httpx.ReadTimeout:
             timed_out = True
