@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
-import fcntl
 import random
 import socket
 import sys
-import termios
 import time
 from collections.abc import Callable
 from typing import Any
 
-from .worlds import Buffered, Peer, Plain, Told, World, arrived, socket_pair
+from .worlds import Buffered, Peer, Plain, Told, World, arrived, in_flight, socket_pair
 
 #: Small: a few of them never fill the kernel's buffers.  Huge: more than the kernel takes, whatever was there before.
 SMALL = [0, 1, 2, 100, 3000]
@@ -180,14 +177,12 @@ class Side:
             self.world.turns(3)
 
     def under_way(self) -> bool:
-        """Whether the kernel still has something for the peer: loopback is slow on a machine that is busy."""
+        """Whether the kernel still has something for the peer."""
         if not self.peer.open or self.peer.end is not None:
             return False
         if self.ours.fileno() < 0:
             return True  # At least the end.
-        unsent = array.array("i", [0])
-        fcntl.ioctl(self.ours, termios.TIOCOUTQ, unsent)
-        return unsent[0] > 0
+        return in_flight(self.ours)
 
     def peer_sends(self, size: int) -> None:
         count = self.peer.send(pattern(self.came, size))

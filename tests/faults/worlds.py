@@ -7,12 +7,15 @@ must have the same diary.  How many turns something took, and how the bytes were
 
 from __future__ import annotations
 
+import array
 import asyncio
 import atexit
 import contextlib
+import fcntl
 import logging
 import select
 import socket
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -202,12 +205,21 @@ def socket_pair(family: str) -> tuple[socket.socket, socket.socket]:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         ours.connect(_listener.getsockname())
         peer, address = _listener.accept()
-        assert address == ours.getsockname()
+        while address != ours.getsockname():  # Somebody who has taken this port for another.
+            peer.close()
+            peer, address = _listener.accept()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     ours.setblocking(False)
     peer.setblocking(False)
     return ours, peer
+
+
+def in_flight(sock: socket.socket) -> bool:
+    """Whether the other end has not been given everything yet: loopback is slow on a machine that is busy."""
+    unsent = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, unsent)
+    return unsent[0] > 0
 
 
 class Peer:

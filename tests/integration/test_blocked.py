@@ -55,6 +55,7 @@ class App:
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
         self.told: list[str] = []
+        self.times: list[float] = []
         self.reports: queue.Queue[str] = queue.Queue()
         self.answered = 0
         self._over = threading.Event()
@@ -77,6 +78,7 @@ class App:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.told.append(line)
+            self.times.append(time.monotonic())
             self.reports.put(line)
 
     def _load(self) -> None:
@@ -205,9 +207,10 @@ def test_a_clean_load_is_left_in_peace():
     try:
         time.sleep(seconds)
         assert app.answered > 10 * seconds
-        reports = [line for line in app.told if not line.startswith("  ")]
-        starved = [line for line in reports if "the machine has no processor" in line]
+        reports = [(when, line) for when, line in zip(app.times, app.told, strict=False) if not line.startswith("  ")]
+        starved = [when for when, line in reports if "the machine has no processor" in line]
         print(f"{app.answered:,} requests; the machine had no processor {len(starved)} times")
-        assert [line for line in reports if line not in starved] == []
+        # It may keep the one who tells of it waiting, too, who has the interpreter's lock.
+        assert [line for when, line in reports if not any(abs(when - then) < 2 for then in starved)] == []
     finally:
         app.stop()

@@ -56,6 +56,21 @@ _span_numbers = itertools.count(1)
 _dump_numbers = itertools.count(1)
 
 
+def moment() -> tuple[float, int]:
+    """What the system's clock and `now_in_ticks` say at one moment.
+
+    Of some looks at both the closest: the thread may be stopped between the two.
+    """
+    found = []
+    for _ in range(5):
+        before = now_in_ticks()
+        now = time.time()
+        apart = now_in_ticks() - before
+        found.append((apart, now, before + apart // 2))
+    _, now, ticks = min(found)
+    return now, ticks
+
+
 class Recorder:
     """A recorder that runs: made by `start`, or for a whole run by `record_to`."""
 
@@ -65,7 +80,7 @@ class Recorder:
         # The ring's size is a power of two of records.
         self.ring = Ring(1 << ((size // RECORD_SIZE).bit_length() - 1), LIBRARIES)
         self.directory = directory
-        self.began = (time.time(), now_in_ticks())
+        self.began = moment()
         self._triggers: tuple[str, ...] = ()
         self._signal: int | None = None
         self._previous_handler: Any = None

@@ -27,7 +27,7 @@ from typing import Any
 from hocket.core import asyncio_private
 from hocket.core.task import Task
 from hocket.native import ring as kinds
-from hocket.native.measure import now_in_ticks, ticks_per_second
+from hocket.native.measure import ticks_per_second
 from hocket.native.ring import LAYOUT, RECORD_SIZE, Ring
 from hocket.observe import recorder
 from hocket.observe.recording import Event, Recording
@@ -240,8 +240,7 @@ _NAMES = {
 
 def _recent(ring: Ring, since: int, tasks: Collection[int]) -> list[Event]:
     """What has happened since the moment *since*, in nanoseconds since the epoch, to *tasks* and those they made."""
-    now = time.time()
-    ticks = now_in_ticks()
+    now, ticks = recorder.moment()
     contents = records_since(ring.contents(), ticks - int((now - since / 1e9) * ticks_per_second()))
     descriptor, path = tempfile.mkstemp(prefix="hocket-", suffix=".recording")
     os.close(descriptor)
