@@ -485,8 +485,6 @@ int main(int argc, char **argv) {
         }
     }
     end = read_clocks(pid);
-    if (answered == 0)
-        die("no request was answered in the measured time");
 
     uint64_t least = answered;
     for (int i = 0; i < count; i++)

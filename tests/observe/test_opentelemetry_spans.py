@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +28,8 @@ from hocket.observe.sinks.opentelemetry_spans import export, instrument
 class Traced:
     """A provider, and what it has exported."""
 
-    def __init__(self, **options: Any) -> None:
-        self.exporter = InMemorySpanExporter()
+    def __init__(self, exporter: InMemorySpanExporter | None = None, **options: Any) -> None:
+        self.exporter = exporter or InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False, **options)
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
 
@@ -234,6 +236,38 @@ def test_it_comes_by_itself(traced: Traced) -> None:
 
     hocket.run(main())
     assert traced.spans("hocket.wait")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_an_exporter_that_hangs() -> None:
+    """Whoever flushes meanwhile waits for as long as he said, and the child of a fork does not wait for it at all."""
+    begun, go = threading.Event(), threading.Event()
+
+    class Hangs(InMemorySpanExporter):
+        def export(self, spans: Any) -> Any:
+            if any(span.name == "hocket.wait" for span in spans):
+                begun.set()
+                go.wait(20)
+            return super().export(spans)
+
+    async def main() -> None:
+        with traced.tracer.start_as_current_span("request"):
+            await asyncio.sleep(0.03)
+
+    traced = Traced(Hangs())
+    processor = instrument(traced.provider, at_least=0.02)
+    hocket.run(main())
+    assert begun.wait(20)
+    assert processor.force_flush(10) is False
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if processor.force_flush(10_000) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    go.set()
+    assert processor.force_flush() is True
+    assert traced.spans("hocket.wait")
+    traced.provider.shutdown()
 
 
 def test_spans_that_are_not_sampled() -> None:

@@ -164,13 +164,15 @@ def _reach(address: meeting.Address) -> socket.socket | None:
     """A connection to *address*; None if nobody is there any more: then what was left of it is removed."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(PATIENCE)
+    seen = _identity(address.path)
     try:
         with meeting.short_name(address.path) as name:
             connection.connect(name)
     except (ConnectionRefusedError, FileNotFoundError):
         connection.close()
-        with contextlib.suppress(OSError):
-            os.unlink(address.path)
+        if _identity(address.path) == seen:  # And no process with the same number has put its own there meanwhile.
+            with contextlib.suppress(OSError):
+                os.unlink(address.path)
         return None
     except PermissionError:
         connection.close()
@@ -179,6 +181,14 @@ def _reach(address: meeting.Address) -> socket.socket | None:
         connection.close()
         raise UsageError(silence(address.process)) from None
     return connection
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _greeted(connection: socket.socket, address: meeting.Address) -> Client:

@@ -117,7 +117,7 @@ class Names:
         self.known: list[tuple[Any, int]] = []
         self.refused = 0
         self.listener: Callable[[int, Any, int], object] | None = None
-        self._lock = threading.RLock()  # The collector may run in the middle of it, which is recorded, too.
+        self._lock = threading.RLock()
 
     def number(self, it: Any, offset: int) -> int:
         """The number of *it* at *offset*."""
@@ -138,8 +138,12 @@ class Names:
         if len(self.known) == _MOST_NAMES:
             self.refused += 1
             return 0, True
-        self.known.append((it, offset))
-        found = len(self.known), isinstance(it, CodeType) and it.co_filename.startswith(self._libraries)
+        entry = (it, offset)
+        self.known.append(entry)
+        number = len(self.known)
+        while self.known[number - 1] is not entry:  # The collector has run, and had something to record.
+            number -= 1
+        found = number, isinstance(it, CodeType) and it.co_filename.startswith(self._libraries)
         self._numbers[id(it), offset] = found
         if self.listener is not None:
             self.listener(found[0], it, offset)

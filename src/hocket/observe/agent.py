@@ -247,7 +247,7 @@ def _listen() -> tuple[str, socket.socket]:
     path = os.path.join(directory, f"{os.getpid()}.sock")
     other = os.urandom(4).hex()
     # Who met it before it listens would take it for what a process has left behind. Nobody looks for this name.
-    early = f"{path}.{other}"
+    early = os.path.join(directory, other)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with meeting.short_name(early) as name:
@@ -260,7 +260,8 @@ def _listen() -> tuple[str, socket.socket]:
                 path = os.path.join(directory, f"{os.getpid()}-{other}.sock")
             os.rename(early, path)  # Over what a process left behind that had this number before.
         except BaseException:
-            os.unlink(early)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(early)
             raise
     except BaseException:
         listener.close()

@@ -66,7 +66,7 @@ def moment() -> tuple[float, int]:
         before = now_in_ticks()
         now = time.time()
         apart = now_in_ticks() - before
-        found.append((apart, now, before + apart // 2))
+        found.append((abs(apart), now, before + apart // 2))
     _, now, ticks = min(found)
     return now, ticks
 

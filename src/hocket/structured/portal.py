@@ -253,6 +253,10 @@ async def _answer(func: Callable[..., Any], args: tuple[Any, ...], options: dict
             raise
 
 
+#: For how long whoever is interrupted while a portal opens waits for its thread to end, in seconds.
+_OPENING = 5.0
+
+
 @contextlib.contextmanager
 def start_blocking_portal(
     *, debug: bool | None = None, loop_factory: Callable[[], Any] | None = None, name: str | None = None
@@ -281,10 +285,10 @@ def start_blocking_portal(
             with Runner(debug=debug, loop_factory=loop_factory) as runner:
                 runner.run(serve())
         except BaseException as error:
-            if opened.done():
-                failure.append(error)
-            else:
+            try:
                 opened.set_exception(error)
+            except concurrent.futures.InvalidStateError:
+                failure.append(error)  # It was open, or nobody waits for it any more.
 
     thread = threading.Thread(target=run, name=name or "hocket-portal", daemon=True)
     cancel_remaining = True
@@ -293,15 +297,16 @@ def start_blocking_portal(
         yield opened.result()
         cancel_remaining = False
     finally:
-        # Who is interrupted while it opens does without: it closes at once.
-        if not opened.cancel() and opened.exception() is None:
+        # Who is interrupted while it opens does without: it closes at once, if the loop can be made.
+        given_up = opened.cancel()
+        if not given_up and opened.exception() is None:
             portal = opened.result()
             try:
                 portal.call(portal._stop, cancel_remaining)
             except RuntimeError:
                 pass  # Somebody has stopped it already, or its loop is over.
-        if thread.ident is not None:
-            thread.join()
+        with contextlib.suppress(RuntimeError):  # The thread could not be started.
+            thread.join(_OPENING if given_up else None)
     if failure:
         raise failure[0]
 

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -81,11 +83,17 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
         self._shortest = int(shortest * 1e9)
         self._most = most
         self._pending: list[_Slow] = []
-        self._some = threading.Event()
-        self._reading = threading.RLock()
-        self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._process = 0
+        self._over = threading.Event()
+        self._renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=functools.partial(_renew, weakref.ref(self)))
+
+    def _renew(self) -> None:
+        # In the child of a fork there is no thread that would release it.
+        self._some = threading.Event()
+        self._reading = threading.RLock()
 
     # -- What the SDK calls, in the thread of whoever begins or ends a span
 
@@ -124,9 +132,9 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
             self._thread.join()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Look now into what has been slow.  What the thread has begun to look into is waited for."""
-        self._look_into_all()
-        return True
+        """Look now into what has been slow.  What another thread has begun to look into is waited for; False if that
+        takes longer than *timeout_millis*."""
+        return self._look_into_all(timeout_millis / 1000)
 
     def _is_own(self, span: Any) -> bool:
         scope = span.instrumentation_scope
@@ -144,18 +152,23 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
             self._look_into_all()
             pause = max(_TOGETHER, _PAUSES * (time.monotonic() - began))
 
-    def _look_into_all(self) -> None:
-        # To the end, so that who comes second knows that all is done.
-        with self._reading:
+    def _look_into_all(self, timeout: float = -1) -> bool:
+        reading = self._reading
+        if not reading.acquire(timeout=timeout):
+            return False
+        # Released when all is done, so that who comes second knows that.
+        try:
             slow = self._pending[:]
             del self._pending[: len(slow)]
             running = recorder.current()
-            if not slow or running is None:
-                return
-            first = min(one.start for one in slow) - int(_BEFORE * 1e9)
-            events = _recent(running.ring, first, {one.task for one in slow})
-            for one in slow:
-                self._add_children(one, events)
+            if slow and running is not None:
+                first = min(one.start for one in slow) - int(_BEFORE * 1e9)
+                events = _recent(running.ring, first, {one.task for one in slow})
+                for one in slow:
+                    self._add_children(one, events)
+            return True
+        finally:
+            reading.release()
 
     def _add_children(self, slow: _Slow, events: list[Event]) -> None:
         chosen = _chosen(events, slow, self._shortest, self._most)
@@ -168,6 +181,12 @@ class TaskSpans(SpanProcessor):  # type: ignore[misc]
             context = _emit(self._tracer, event, within, slow.start, slow.end)
             if event.kind == "spawn":
                 parents[event.task] = context
+
+
+def _renew(reference: weakref.ref[TaskSpans]) -> None:
+    spans = reference()
+    if spans is not None:
+        spans._renew()
 
 
 def instrument(
