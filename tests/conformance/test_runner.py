@@ -5,7 +5,7 @@ import pytest
 from . import exclusions, runner
 from .modules import Module
 
-SAMPLE = Module("sample", test_timeout=10.0, package=__package__)
+SAMPLE = Module("sample", test_timeout=6.0, package=__package__)
 OWNER = f"{SAMPLE.dotted}.Sample"
 
 

@@ -182,7 +182,7 @@ class Side:
             return False
         if self.ours.fileno() < 0:
             return True  # At least the end.
-        return in_flight(self.ours)
+        return in_flight(self.ours, self.peer.socket)
 
     def peer_sends(self, size: int) -> None:
         count = self.peer.send(pattern(self.came, size))

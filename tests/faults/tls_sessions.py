@@ -167,8 +167,10 @@ def run(world: World, session: Session) -> Outcome:
         quiet = 0
 
         def under_way() -> bool:
-            # (What a Unix socket has sent waits until it is read.)
-            return session.family != "unix" and any(sock.fileno() >= 0 and in_flight(sock) for sock in (ours, theirs))
+            if session.family == "unix":
+                return False  # What it has sent waits until it is read.
+            pairs = ((ours, theirs), (theirs, ours))
+            return any(sock.fileno() >= 0 and in_flight(sock, other) for sock, other in pairs)
 
         patient = session.fault.kind == "stall"
 

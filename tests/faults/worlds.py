@@ -215,8 +215,10 @@ def socket_pair(family: str) -> tuple[socket.socket, socket.socket]:
     return ours, peer
 
 
-def in_flight(sock: socket.socket) -> bool:
-    """Whether the other end has not been given everything yet: loopback is slow on a machine that is busy."""
+def in_flight(sock: socket.socket, other: socket.socket) -> bool:
+    """Whether *other* has not been given everything that was sent: loopback is slow on a machine that is busy."""
+    if other.fileno() >= 0 and other.family == socket.AF_INET:
+        other.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # Or the kernel says so only after a while.
     unsent = array.array("i", [0])
     fcntl.ioctl(sock, termios.TIOCOUTQ, unsent)
     return unsent[0] > 0

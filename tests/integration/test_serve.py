@@ -25,8 +25,9 @@ def stopped(how: str, *signals: int, apart: float = 0.2) -> tuple[int, str, str,
             for number, one in enumerate(signals):
                 if number:
                     time.sleep(apart)
-                if program.poll() is None:
-                    program.send_signal(one)
+                if program.poll() is not None:
+                    break
+                program.send_signal(one)
             output, errors = program.communicate(timeout=30)
         except (subprocess.TimeoutExpired, AssertionError):
             program.kill()

@@ -146,17 +146,17 @@ run(main())
 import functools
 async def main():
     loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = 1
-    loop.call_soon(time.sleep, 1.2)
-    loop.call_soon(functools.partial(time.sleep, 1.2))
+    loop.slow_callback_duration = 0.5
+    loop.call_soon(time.sleep, 0.7)
+    loop.call_soon(functools.partial(time.sleep, 0.7))
     await asyncio.sleep(0)
 run(main(), debug=True)
 """,
     "a slow task": """
 async def slow():
-    time.sleep(1.2)
+    time.sleep(0.7)
 async def main():
-    asyncio.get_running_loop().slow_callback_duration = 1
+    asyncio.get_running_loop().slow_callback_duration = 0.5
     await asyncio.create_task(slow(), name="slow")
 run(main(), debug=True)
 """,

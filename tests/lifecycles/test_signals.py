@@ -378,11 +378,15 @@ def test_a_signal_comes_before_what_a_timer_wakes(loop: str) -> None:
     lines = printed(
         """
 async def main():
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print, "signal")
-    asyncio.get_running_loop().call_later(0.01, time.sleep, 0)
-    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGUSR1)
-    asyncio.get_running_loop().call_soon(time.sleep, 0.1)
-    await asyncio.sleep(0.01)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, print, "signal")
+    timer = loop.create_future()
+    def both():
+        loop.call_later(0.01, timer.set_result, None)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.1)
+    loop.call_soon(both)
+    await timer
     print("timer")
 run(main())
 """,

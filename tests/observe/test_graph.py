@@ -410,10 +410,17 @@ def test_a_main_task_that_hangs_for_ever_is_reported() -> None:
         await start(worker)
 
     def look(loop: Any) -> None:
-        while [task.state for task in hocket.observe.snapshot().tasks] != ["waiting", "waiting"]:
-            time.sleep(0.001)
-        found.append(graph())
-        loop.call_soon_threadsafe(lambda: [task.cancel() for task in loop.live()])
+        try:
+            deadline = time.monotonic() + 20
+            while states(loop) != ["waiting", "waiting"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            found.append(graph())
+        finally:
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in loop.live()])
+
+    def states(loop: Any) -> list[str]:
+        return [task.state for task in hocket.observe.snapshot().tasks if task.loop == loop._number]
 
     with pytest.raises(asyncio.CancelledError):
         hocket.run(main())

@@ -137,7 +137,7 @@ def test_the_server_is_told_that_nobody_waits(client: Any) -> None:
                 await asyncio.sleep(0.01)
             return server.cancelled
 
-    assert hocket.run(main()) == 1
+    assert hocket.run(main()) >= 1
 
 
 @EACH_CLIENT
@@ -175,7 +175,7 @@ def test_a_server_obeys_its_caller() -> None:
 def test_handlers_have_scopes() -> None:
     """With tasks of their own, whichever aiohttp makes; who hangs up cancels the handler in it."""
 
-    async def main() -> tuple[bytes, int]:
+    async def main() -> tuple[bytes, bool]:
         async with serving(propagate.aiohttp_server.own_tasks) as server, aiohttp_client() as get:
             _, _, body = await get(f"{server.url}/give-up")
             while not server.begun:  # On a busy machine the client may be gone before.
@@ -183,9 +183,9 @@ def test_handlers_have_scopes() -> None:
                     await get(f"{server.url}/hang")
             while not server.cancelled:
                 await asyncio.sleep(0.01)
-            return body, server.cancelled
+            return body, server.cancelled >= 1
 
-    assert hocket.run(main()) == (b"True", 1)
+    assert hocket.run(main()) == (b"True", True)
 
 
 def test_a_server_has_a_fallback() -> None:
