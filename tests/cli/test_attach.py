@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from hocket.cli import client
+from hocket.observe import meeting
+
 from .observed import observed, running
 from .workplace import Workplace, refused
 
@@ -415,6 +418,27 @@ def test_process_that_is_stopped(workplace: Workplace) -> None:
         os.kill(process.process, signal.SIGSTOP)
         line = refused(process.ask("ps"))
         assert line == (f"process {process.process} does not answer: it is stopped (by a signal, or in a debugger)")
+
+
+def test_a_socket_that_takes_the_place_of_one_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stays, though nobody answered at that place a moment ago."""
+    path = str(tmp_path / "1.sock")
+    monkeypatch.chdir(tmp_path)  # The path may be too long for an address.
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind("1.sock")
+    with socket.socket(socket.AF_UNIX) as other:
+
+        @contextmanager
+        def short_name(path: str) -> Iterator[str]:
+            try:
+                yield "1.sock"
+            finally:
+                other.bind("other")
+                os.rename("other", path)
+
+        monkeypatch.setattr(meeting, "short_name", short_name)
+        assert client._reach(meeting.Address(1, path)) is None
+        assert os.path.exists(path)
 
 
 # -- In need

@@ -485,6 +485,25 @@ def test_socket_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         hocket.observe.stop_agent()
 
 
+def test_nobody_meets_an_agent_that_does_not_listen_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else its socket would be taken for one left behind."""
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    listen, seen = socket.socket.listen, []
+
+    def late(listener: socket.socket, *most: int) -> None:
+        seen.append([address.path for address in meeting.addresses(os.geteuid()) if str(tmp_path) in address.path])
+        listen(listener, *most)
+
+    monkeypatch.setattr(agents.socket.socket, "listen", late, raising=False)
+    agent = hocket.observe.start_agent()
+    try:
+        assert seen == [[]]
+        assert os.listdir(tmp_path / "hocket") == [os.path.basename(agent.path)]
+    finally:
+        hocket.observe.stop_agent()
+
+
 def test_place_that_is_taken(agent: hocket.observe.Agent) -> None:
     """A process of another container that has the same number keeps its place: the second has another."""
     other = agents.Agent()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,25 @@ def test_threads_have_their_names(sleeper: int):
             break
         # One that lives has got the number meanwhile, and is right to be named: an agent's or a watchdog's may start.
     assert name == "has ended"
+
+
+def test_names_while_threads_are_made(monkeypatch: pytest.MonkeyPatch):
+    """Another thread may come in the middle of looking through those that have ended."""
+
+    class Changing(weakref.WeakSet[threading.Thread]):
+        times = 0
+
+        def __iter__(self) -> Iterator[threading.Thread]:
+            self.times += 1
+            if self.times < 3:
+                raise RuntimeError("Set changed size during iteration")
+            return super().__iter__()
+
+    ended = threading.Thread(name="has ended")
+    changing = Changing([ended])
+    monkeypatch.setattr(threading, "_dangling", changing)
+    assert threading.main_thread().name in threads.thread_names().values()
+    assert changing.times == 3
 
 
 def test_a_meter_counts_the_time_on_a_processor():
